@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// Glue, one line a method: the only file that knows jni.h. Each function has the rules of the one that it calls.
+#include "io_github_userfaultfd_internal_Abi.h"
+#include "io_github_userfaultfd_internal_Native.h"
+#include "uffd_abi.h"
+#include "uffd_memory.h"
+#include "uffd_pager.h"
+#include "uffd_sigbus.h"
+#include "uffd_source.h"
+#include "uffd_sys.h"
+#include "uffd_wait.h"
+
+#include <errno.h>
+#include <jni.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// Abi.java against the kernel's headers and the shim's structures.
+#define SAME(java, c) \
+    _Static_assert((uint64_t)(io_github_userfaultfd_internal_Abi_##java) == (uint64_t)(c), "Abi." #java " is not " #c)
+#define LONG_AT(type, field) (offsetof(type, field) / sizeof(int64_t))
+SAME(FEATURE_PAGEFAULT_FLAG_WP, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+SAME(FEATURE_EVENT_FORK, UFFD_FEATURE_EVENT_FORK);
+SAME(FEATURE_EVENT_REMAP, UFFD_FEATURE_EVENT_REMAP);
+SAME(FEATURE_EVENT_REMOVE, UFFD_FEATURE_EVENT_REMOVE);
+SAME(FEATURE_MISSING_HUGETLBFS, UFFD_FEATURE_MISSING_HUGETLBFS);
+SAME(FEATURE_MISSING_SHMEM, UFFD_FEATURE_MISSING_SHMEM);
+SAME(FEATURE_EVENT_UNMAP, UFFD_FEATURE_EVENT_UNMAP);
+SAME(FEATURE_SIGBUS, UFFD_FEATURE_SIGBUS);
+SAME(FEATURE_THREAD_ID, UFFD_FEATURE_THREAD_ID);
+SAME(FEATURE_MINOR_HUGETLBFS, UFFD_FEATURE_MINOR_HUGETLBFS);
+SAME(FEATURE_MINOR_SHMEM, UFFD_FEATURE_MINOR_SHMEM);
+SAME(FEATURE_EXACT_ADDRESS, UFFD_FEATURE_EXACT_ADDRESS);
+SAME(FEATURE_WP_HUGETLBFS_SHMEM, UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+SAME(FEATURE_WP_UNPOPULATED, UFFD_FEATURE_WP_UNPOPULATED);
+SAME(FEATURE_POISON, UFFD_FEATURE_POISON);
+SAME(FEATURE_WP_ASYNC, UFFD_FEATURE_WP_ASYNC);
+SAME(FEATURE_MOVE, UFFD_FEATURE_MOVE);
+SAME(FEATURE_RWP, UFFD_FEATURE_RWP);
+SAME(FEATURE_RWP_ASYNC, UFFD_FEATURE_RWP_ASYNC);
+SAME(IOCTL_REGISTER, _UFFDIO_REGISTER);
+SAME(IOCTL_UNREGISTER, _UFFDIO_UNREGISTER);
+SAME(IOCTL_WAKE, _UFFDIO_WAKE);
+SAME(IOCTL_COPY, _UFFDIO_COPY);
+SAME(IOCTL_ZEROPAGE, _UFFDIO_ZEROPAGE);
+SAME(IOCTL_MOVE, _UFFDIO_MOVE);
+SAME(IOCTL_WRITEPROTECT, _UFFDIO_WRITEPROTECT);
+SAME(IOCTL_CONTINUE, _UFFDIO_CONTINUE);
+SAME(IOCTL_POISON, _UFFDIO_POISON);
+SAME(IOCTL_RWPROTECT, _UFFDIO_RWPROTECT);
+SAME(IOCTL_SET_MODE, _UFFDIO_SET_MODE);
+SAME(IOCTL_API, _UFFDIO_API);
+SAME(REGISTER_MODE_MISSING, UFFDIO_REGISTER_MODE_MISSING);
+SAME(REGISTER_MODE_WP, UFFDIO_REGISTER_MODE_WP);
+SAME(REGISTER_MODE_MINOR, UFFDIO_REGISTER_MODE_MINOR);
+SAME(MODE_DONTWAKE, UFFDIO_COPY_MODE_DONTWAKE);
+SAME(MODE_DONTWAKE, UFFDIO_ZEROPAGE_MODE_DONTWAKE);
+SAME(MODE_DONTWAKE, UFFDIO_MOVE_MODE_DONTWAKE);
+SAME(MODE_DONTWAKE, UFFDIO_CONTINUE_MODE_DONTWAKE);
+SAME(MODE_DONTWAKE, UFFDIO_POISON_MODE_DONTWAKE);
+SAME(COPY_MODE_WP, UFFDIO_COPY_MODE_WP);
+SAME(CONTINUE_MODE_WP, UFFDIO_CONTINUE_MODE_WP);
+SAME(MOVE_MODE_ALLOW_SRC_HOLES, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
+SAME(WRITEPROTECT_MODE_WP, UFFDIO_WRITEPROTECT_MODE_WP);
+SAME(WRITEPROTECT_MODE_DONTWAKE, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
+SAME(MSG_SIZE, sizeof(struct uffd_msg));
+SAME(MSG_EVENT, offsetof(struct uffd_msg, event));
+SAME(MSG_FAULT_FLAGS, offsetof(struct uffd_msg, arg.pagefault.flags));
+SAME(MSG_FAULT_ADDRESS, offsetof(struct uffd_msg, arg.pagefault.address));
+SAME(MSG_FAULT_THREAD_ID, offsetof(struct uffd_msg, arg.pagefault.feat.ptid));
+SAME(MSG_FORK_FD, offsetof(struct uffd_msg, arg.fork.ufd));
+SAME(MSG_REMAP_FROM, offsetof(struct uffd_msg, arg.remap.from));
+SAME(MSG_REMAP_TO, offsetof(struct uffd_msg, arg.remap.to));
+SAME(MSG_REMAP_LENGTH, offsetof(struct uffd_msg, arg.remap.len));
+SAME(MSG_START, offsetof(struct uffd_msg, arg.remove.start));
+SAME(MSG_END, offsetof(struct uffd_msg, arg.remove.end));
+SAME(EVENT_PAGEFAULT, UFFD_EVENT_PAGEFAULT);
+SAME(EVENT_FORK, UFFD_EVENT_FORK);
+SAME(EVENT_REMAP, UFFD_EVENT_REMAP);
+SAME(EVENT_REMOVE, UFFD_EVENT_REMOVE);
+SAME(EVENT_UNMAP, UFFD_EVENT_UNMAP);
+SAME(FAULT_FLAG_WRITE, UFFD_PAGEFAULT_FLAG_WRITE);
+SAME(FAULT_FLAG_WP, UFFD_PAGEFAULT_FLAG_WP);
+SAME(FAULT_FLAG_MINOR, UFFD_PAGEFAULT_FLAG_MINOR);
+SAME(CREATE_CLOSE_ON_EXEC, UFFD_CLOSE_ON_EXEC);
+SAME(CREATE_NON_BLOCKING, UFFD_NON_BLOCKING);
+SAME(CREATE_USER_MODE_ONLY, UFFD_FAULTS_OF_USER_MODE);
+SAME(OPEN_AUTO, UFFD_OPEN_AUTO);
+SAME(OPEN_DEVICE, UFFD_OPEN_DEVICE);
+SAME(OPEN_SYSCALL, UFFD_OPEN_SYSCALL);
+SAME(STAGE_OPEN, UFFD_STAGE_OPEN);
+SAME(STAGE_API, UFFD_STAGE_API);
+SAME(STAGE_DONE, UFFD_STAGE_DONE);
+SAME(NOT_TRIED, UFFD_NOT_TRIED);
+SAME(MEMORY_ANONYMOUS, UFFD_MEMORY_ANONYMOUS);
+SAME(MEMORY_SHARED, UFFD_MEMORY_SHARED);
+SAME(MEMORY_HUGE, UFFD_MEMORY_HUGE);
+SAME(CREATED_FEATURES, LONG_AT(struct uffd_created, features));
+SAME(CREATED_IOCTLS, LONG_AT(struct uffd_created, ioctls));
+SAME(CREATED_MISSING_FEATURES, LONG_AT(struct uffd_created, missing_features));
+SAME(CREATED_MISSING_IOCTLS, LONG_AT(struct uffd_created, missing_ioctls));
+SAME(CREATED_DEVICE_ERRNO, LONG_AT(struct uffd_created, device_errno));
+SAME(CREATED_SYSCALL_ERRNO, LONG_AT(struct uffd_created, syscall_errno));
+SAME(CREATED_OPENED_BY, LONG_AT(struct uffd_created, opened_by));
+SAME(CREATED_STAGE, LONG_AT(struct uffd_created, stage));
+SAME(CREATED_LONGS, sizeof(struct uffd_created) / sizeof(int64_t));
+SAME(MEMORY_ADDRESS, LONG_AT(struct uffd_memory, address));
+SAME(MEMORY_ALIAS, LONG_AT(struct uffd_memory, alias));
+SAME(MEMORY_FD, LONG_AT(struct uffd_memory, fd));
+SAME(MEMORY_LONGS, sizeof(struct uffd_memory) / sizeof(int64_t));
+SAME(STATS_FAULTS, LONG_AT(struct uffd_pager_stats, faults));
+SAME(STATS_PAGES, LONG_AT(struct uffd_pager_stats, pages));
+SAME(STATS_BYTES, LONG_AT(struct uffd_pager_stats, bytes));
+SAME(STATS_PRESENT, LONG_AT(struct uffd_pager_stats, present));
+SAME(STATS_RETRIED, LONG_AT(struct uffd_pager_stats, retried));
+SAME(STATS_FAILED, LONG_AT(struct uffd_pager_stats, failed));
+SAME(STATS_LONGS, sizeof(struct uffd_pager_stats) / sizeof(int64_t));
+SAME(EPERM, EPERM);
+SAME(ENOENT, ENOENT);
+SAME(ESRCH, ESRCH);
+SAME(EINTR, EINTR);
+SAME(EIO, EIO);
+SAME(EBADF, EBADF);
+SAME(EAGAIN, EAGAIN);
+SAME(ENOMEM, ENOMEM);
+SAME(EACCES, EACCES);
+SAME(EFAULT, EFAULT);
+SAME(EBUSY, EBUSY);
+SAME(EEXIST, EEXIST);
+SAME(ENODEV, ENODEV);
+SAME(EINVAL, EINVAL);
+SAME(ENFILE, ENFILE);
+SAME(EMFILE, EMFILE);
+SAME(ENOTTY, ENOTTY);
+SAME(ENOSPC, ENOSPC);
+SAME(ENOSYS, ENOSYS);
+SAME(EOPNOTSUPP, EOPNOTSUPP);
+SAME(EHWPOISON, EHWPOISON);
+
+// The rest of a native method's name and its first two parameters; what is left to read is the call.
+#define NATIVE(type, name, ...) JNIEXPORT type JNICALL Java_io_github_userfaultfd_internal_Native_##name(__VA_ARGS__)
+#define STATIC JNIEnv *env __attribute__((unused)), jclass self __attribute__((unused))
+
+// A jlong that is a native address.
+static void *at(jlong address)
+{
+    return (void *)(uintptr_t)address;
+}
+
+// A handle made here is an address: positive on every system that a JVM runs on.
+static jlong handle(const void *pointer)
+{
+    return (jlong)(intptr_t)pointer;
+}
+
+NATIVE(jint, close, STATIC, jint fd)
+{
+    return close(fd) < 0 ? -errno : 0;
+}
+
+NATIVE(jlong, continueRange, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_continue(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jlong, copy, STATIC, jint fd, jlong dst, jlong src, jlong length, jlong mode)
+{
+    return uffd_copy(fd, (uint64_t)dst, (uint64_t)src, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jint, create, STATIC, jint flags, jint method, jlong features, jlong ioctls, jlong created)
+{
+    return uffd_create(flags, method, (uint64_t)features, (uint64_t)ioctls, at(created));
+}
+
+NATIVE(jlong, directAddress, STATIC, jobject buffer)
+{
+    return handle((*env)->GetDirectBufferAddress(env, buffer));
+}
+
+NATIVE(jobject, directBuffer, STATIC, jlong address, jlong capacity)
+{
+    return (*env)->NewDirectByteBuffer(env, at(address), capacity);
+}
+
+NATIVE(jint, discard, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_advise(at(address), (size_t)length, MADV_DONTNEED);
+}
+
+NATIVE(jint, interrupt, STATIC, jint fd)
+{
+    return uffd_interrupt(fd);
+}
+
+NATIVE(jint, isMapped, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_is_mapped(at(address), (size_t)length);
+}
+
+NATIVE(jint, mapMemory, STATIC, jint kind, jlong length, jlong page, jlong memory)
+{
+    return uffd_memory_map(kind, (size_t)length, (size_t)page, at(memory));
+}
+
+NATIVE(jlong, move, STATIC, jint fd, jlong dst, jlong src, jlong length, jlong mode)
+{
+    return uffd_move(fd, (uint64_t)dst, (uint64_t)src, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jint, pageSize, STATIC)
+{
+    return getpagesize();
+}
+
+NATIVE(jint, pagemapScanProbe, STATIC)
+{
+    return uffd_pagemap_scan_probe();
+}
+
+NATIVE(jint, pagerDetach, STATIC, jlong pager)
+{
+    return uffd_pager_detach(at(pager));
+}
+
+NATIVE(jint, pagerFill, STATIC, jlong pager, jlong offset, jlong length)
+{
+    return uffd_pager_fill(at(pager), (size_t)offset, (size_t)length);
+}
+
+NATIVE(jint, pagerFinish, STATIC, jlong pager)
+{
+    return uffd_pager_finish(at(pager));
+}
+
+NATIVE(jint, pagerFree, STATIC, jlong pager)
+{
+    uffd_pager_free(at(pager));
+    return 0;
+}
+
+NATIVE(jlong, pagerStart, STATIC, jint fd, jlong address, jlong length, jlong page, jlong source, jlong around)
+{
+    struct uffd_pager wanted = {
+        .fd = fd, .base = (uintptr_t)address, .length = (size_t)length, .page = (size_t)page,
+        .around = (size_t)around, .source = at(source),
+    };
+    struct uffd_pager *pager = NULL;
+    int failed = uffd_pager_start(&wanted, &pager);
+    return failed ? failed : handle(pager);
+}
+
+NATIVE(jint, pagerStats, STATIC, jlong pager, jlong stats)
+{
+    _Atomic(int64_t) *counters = (void *)&((struct uffd_pager *)at(pager))->stats;
+    for (int i = 0; i < io_github_userfaultfd_internal_Abi_STATS_LONGS; i++)
+        ((int64_t *)at(stats))[i] = atomic_load_explicit(&counters[i], memory_order_relaxed);
+    return 0;
+}
+
+NATIVE(jlong, poison, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_poison(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jint, poll, STATIC, jint fd, jlong nanoseconds)
+{
+    return uffd_poll(fd, nanoseconds);
+}
+
+NATIVE(jint, punchHole, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_advise(at(address), (size_t)length, MADV_REMOVE);
+}
+
+NATIVE(jint, readEvents, STATIC, jint fd, jlong buffer, jint capacity)
+{
+    return uffd_read(fd, at(buffer), capacity);
+}
+
+NATIVE(jlong, register, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_register(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jint, residency, STATIC, jlong address, jlong length, jlong page, jlong bits)
+{
+    return uffd_memory_residency(at(address), (size_t)length, (size_t)page, at(bits));
+}
+
+NATIVE(jint, retire, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_retire(at(address), (size_t)length);
+}
+
+NATIVE(jlong, sourceFile, STATIC, jlong path, jlong offset, jlong length, jlong mapped)
+{
+    struct uffd_source *source = NULL;
+    int failed = uffd_source_file(at(path), offset, length, (size_t)mapped, &source);
+    return failed ? failed : handle(source);
+}
+
+NATIVE(jint, sourceFree, STATIC, jlong source)
+{
+    uffd_source_free(at(source));
+    return 0;
+}
+
+NATIVE(jlong, sourceMemory, STATIC, jlong address, jlong length)
+{
+    struct uffd_source *source = NULL;
+    int failed = uffd_source_memory(at(address), (size_t)length, &source);
+    return failed ? failed : handle(source);
+}
+
+NATIVE(jint, touch, STATIC, jlong address, jlong length, jlong step)
+{
+    return uffd_touch(at(address), (size_t)length, (size_t)step);
+}
+
+NATIVE(jint, unmap, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_unmap(at(address), (size_t)length);
+}
+
+NATIVE(jint, unregister, STATIC, jint fd, jlong start, jlong length)
+{
+    return uffd_unregister(fd, (uint64_t)start, (uint64_t)length);
+}
+
+NATIVE(jint, wake, STATIC, jint fd, jlong start, jlong length)
+{
+    return uffd_wake(fd, (uint64_t)start, (uint64_t)length);
+}
+
+NATIVE(jint, writeProtect, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_writeprotect(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jlong, zeropage, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_zeropage(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}

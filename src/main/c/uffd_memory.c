@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uffd_memory.h"
+
+#include "uffd_abi.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// No lock; any thread. A memfd of that length; its pages come when they are touched.
+static int memory_file(const char *name, size_t length)
+{
+    int fd = (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */);
+    if (fd < 0)
+        return -errno;
+    if (length > 0 && ftruncate(fd, (off_t)length) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+// No lock; any thread. The memfd mapped twice: the second mapping is for whoever makes the pages of the first.
+static int map_shared(size_t length, struct uffd_memory *memory)
+{
+    int fd = memory_file("userfaultfd", length);
+    if (fd < 0)
+        return fd;
+    void *first = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    int error = errno;
+    void *second = MAP_FAILED;
+    if (first != MAP_FAILED) {
+        second = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        error = errno;
+    }
+    if (second == MAP_FAILED) {
+        if (first != MAP_FAILED)
+            munmap(first, length);
+        close(fd);
+        return -error;
+    }
+    *memory = (struct uffd_memory){ (intptr_t)first, (intptr_t)second, fd };
+    return 0;
+}
+
+// No lock; any thread. Huge pages are reserved here (no MAP_NORESERVE), so that a lack of them is an error now and no SIGBUS later.
+int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *memory)
+{
+    if (kind == UFFD_MEMORY_SHARED)
+        return map_shared(length, memory);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    if (kind == UFFD_MEMORY_HUGE)
+        flags |= MAP_HUGETLB | (__builtin_ctzll(page) << 26 /* MAP_HUGE_SHIFT */);
+    else
+        flags |= MAP_NORESERVE;
+    void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (address == MAP_FAILED)
+        return -errno;
+    *memory = (struct uffd_memory){ (intptr_t)address, 0, -1 };
+    return 0;
+}
+
+// No lock; any thread. The addresses may be anybody's afterwards: only when nothing can still use them.
+int uffd_memory_unmap(void *address, size_t length)
+{
+    return munmap(address, length) < 0 ? -errno : 0;
+}
+
+// No lock; any thread. Puts a mapping of an empty file over the range, at once for all threads: its physical memory is given
+// back, the addresses stay taken, and every access raises SIGBUS. Waiters of a userfaultfd sleep on until UFFDIO_WAKE.
+int uffd_memory_retire(void *address, size_t length)
+{
+    int fd = memory_file("userfaultfd-retired", 0);
+    if (fd < 0)
+        return fd;
+    void *over = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0);
+    int error = errno;
+    close(fd);
+    return over == MAP_FAILED ? -error : 0;
+}
+
+// No lock; any thread.
+int uffd_memory_advise(void *address, size_t length, int advice)
+{
+    return madvise(address, length, advice) < 0 ? -errno : 0;
+}
+
+// No lock; any thread. msync(MS_ASYNC) does nothing but look whether each page of the range is mapped: ENOMEM if not.
+int uffd_memory_is_mapped(void *address, size_t length)
+{
+    return msync(address, length, MS_ASYNC) < 0 ? -errno : 0;
+}
+
+// No lock; any thread. One bit for each page of `page` bytes, by mincore(2) in pieces that fit on the stack.
+int uffd_memory_residency(void *address, size_t length, size_t page, uint64_t *bits)
+{
+    unsigned char in_core[1024];
+    size_t small = (size_t)getpagesize();
+    size_t step = page / small;
+    size_t index = 0;
+    for (size_t done = 0; done < length;) {
+        size_t pages = (length - done) / small;
+        if (pages > sizeof in_core)
+            pages = sizeof in_core;
+        if (mincore((char *)address + done, pages * small, in_core) < 0)
+            return -errno;
+        for (size_t i = 0; i < pages; i++, index++) {
+            if (index % step == 0 && (in_core[i] & 1))
+                bits[index / step / 64] |= UINT64_C(1) << (index / step % 64);
+        }
+        done += pages * small;
+    }
+    return 0;
+}

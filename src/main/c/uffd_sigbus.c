@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Installed once and never taken out (the library is linked -z nodelete, so the code stays). In a JVM it stands in front of
+// HotSpot's handler, with that handler's mask, and hands on whatever is not its own.
+#include "uffd_sigbus.h"
+
+#include "uffd_abi.h"
+#include "uffd_arch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+// A thread that reads memory on purpose and wants an error instead of the signal. The handler finds it by its thread id:
+// thread-local storage of a loaded library may allocate at first use, which a signal handler must not.
+struct toucher {
+    _Atomic(pid_t) thread;
+    uintptr_t from;
+    uintptr_t to;
+    sigjmp_buf back;
+};
+
+static struct toucher touchers[64];
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction previous;  // written once under install_lock, before the handler can run
+
+// Signal handler. What happened to a SIGBUS before this library came.
+static void hand_on(int number, siginfo_t *info, void *context)
+{
+    if (previous.sa_flags & SA_SIGINFO) {
+        previous.sa_sigaction(number, info, context);
+    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(number);
+    } else {
+        // The default ends the process, and an ignored fault does too: put it back and let the instruction fault again.
+        sigaction(number, &previous, NULL);
+    }
+}
+
+// Signal handler. The slot of the calling thread if the fault is in the memory it reads on purpose.
+static struct toucher *toucher_of(uintptr_t address)
+{
+    pid_t self = (pid_t)syscall(SYS_gettid);
+    for (size_t i = 0; i < sizeof touchers / sizeof touchers[0]; i++) {
+        struct toucher *each = &touchers[i];
+        if (atomic_load_explicit(&each->thread, memory_order_acquire) == self && address >= each->from && address < each->to)
+            return each;
+    }
+    return NULL;
+}
+
+// Signal handler: system calls and atomics only, errno kept, no thread-local storage, a small frame.
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
+    int kept_errno = errno;
+    struct toucher *toucher = toucher_of((uintptr_t)info->si_addr);
+    errno = kept_errno;
+    if (toucher)
+        siglongjmp(toucher->back, 1);
+    hand_on(number, info, context);
+    errno = kept_errno;
+}
+
+#ifdef UFFD_RAW_SIGACTION
+// No lock; any thread. rt_sigaction(2) itself: libc's own may be interposed (libjsig), and would not tell.
+static int raw_sigaction(const struct uffd_kernel_sigaction *set, struct uffd_kernel_sigaction *old)
+{
+    return syscall(SYS_rt_sigaction, SIGBUS, set, old, sizeof set->mask) < 0 ? -errno : 0;
+}
+#endif
+
+// No lock; any thread. 1 if a SIGBUS comes here first, 0 if somebody has put another handler there since.
+int uffd_sigbus_is_ours(void)
+{
+#ifdef UFFD_RAW_SIGACTION
+    struct uffd_kernel_sigaction now;
+    return raw_sigaction(NULL, &now) == 0 && now.handler == (void *)(uintptr_t)on_sigbus;
+#else
+    struct sigaction now;
+    return sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction == on_sigbus;
+#endif
+}
+
+// Holds install_lock. libc's call first, as every debugger and sanitizer expects; then a look at what the kernel has.
+static int install(void)
+{
+    struct sigaction ours;
+    if (sigaction(SIGBUS, NULL, &previous) < 0)
+        return -errno;
+    ours = previous;  // HotSpot's mask
+    ours.sa_sigaction = on_sigbus;
+    // SA_NODEFER: a second SIGBUS while the handler runs would otherwise kill the process.
+    ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER;
+    if (sigaction(SIGBUS, &ours, NULL) < 0)
+        return -errno;
+    if (uffd_sigbus_is_ours())
+        return 0;
+#ifdef UFFD_RAW_SIGACTION
+    // Swallowed by an interposed sigaction(): what the kernel has now is the JVM's, with a restorer that can serve ours too.
+    struct uffd_kernel_sigaction raw;
+    int failed = raw_sigaction(NULL, &raw);
+    if (failed)
+        return failed;
+    previous.sa_sigaction = (void (*)(int, siginfo_t *, void *))(uintptr_t)raw.handler;
+    previous.sa_flags = (int)raw.flags;
+    raw.handler = (void *)(uintptr_t)on_sigbus;
+    raw.flags |= (unsigned long)(SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER);
+    failed = raw_sigaction(&raw, NULL);
+    if (failed)
+        return failed;
+#endif
+    return uffd_sigbus_is_ours() ? 0 : -EBUSY;
+}
+
+// Takes install_lock; any thread, not in a signal handler. Again after a success it does nothing, even if replaced since:
+// to stand in front of a handler that may have kept ours as its own predecessor would make a loop.
+int uffd_sigbus_install(void)
+{
+    static int done;
+    pthread_mutex_lock(&install_lock);
+    int result = done ? 0 : install();
+    if (result == 0)
+        done = 1;
+    pthread_mutex_unlock(&install_lock);
+    return result;
+}
+
+// No lock; any thread. Waits for a free slot: as long as the others' faults take, and none of those needs a slot to be resolved.
+static struct toucher *take_slot(pid_t self)
+{
+    for (;;) {
+        for (size_t i = 0; i < sizeof touchers / sizeof touchers[0]; i++) {
+            pid_t nobody = 0;
+            if (atomic_load_explicit(&touchers[i].thread, memory_order_relaxed) == 0
+                && atomic_compare_exchange_strong(&touchers[i].thread, &nobody, -self))
+                return &touchers[i];
+        }
+        usleep(50);
+    }
+}
+
+// Blocks while somebody resolves the faults; any thread that has SIGBUS unblocked, in native state. Reads one byte a step;
+// -EFAULT if a read raised SIGBUS: a poisoned page, a failed source, or the end of a file.
+int uffd_touch(const volatile char *address, size_t length, size_t step)
+{
+    int failed = uffd_sigbus_install();
+    if (failed)
+        return failed;
+    pid_t self = (pid_t)syscall(SYS_gettid);
+    struct toucher *slot = take_slot(self);
+    slot->from = (uintptr_t)address;
+    slot->to = (uintptr_t)address + length;
+    int result = 0;
+    if (sigsetjmp(slot->back, 1) == 0) {
+        atomic_store_explicit(&slot->thread, self, memory_order_release);
+        for (size_t offset = 0; offset < length; offset += step)
+            (void)address[offset];
+    } else {
+        result = -EFAULT;
+    }
+    atomic_store_explicit(&slot->thread, 0, memory_order_release);
+    return result;
+}

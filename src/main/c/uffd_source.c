@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uffd_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// No lock; any thread. The end of a long name tells more than its beginning.
+static void set_name(struct uffd_source *source, const char *name)
+{
+    size_t length = strlen(name);
+    if (length >= sizeof source->name)
+        name += length - (sizeof source->name - 1);
+    memcpy(source->name, name, strlen(name) + 1);
+}
+
+// No lock; any thread. Maps [offset, offset + length) read-only over zeros that reach to `mapped`, so that a page of the
+// region which the file fills in part ends in zeros.
+static int map_file(struct uffd_source *source, int64_t offset, size_t length, size_t mapped)
+{
+    void *base = mmap(NULL, mapped, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    source->base = base;
+    source->mapped = mapped;
+    return mmap(base, length, PROT_READ, MAP_SHARED | MAP_FIXED, source->fd, offset) == MAP_FAILED ? -errno : 0;
+}
+
+// No lock; any thread. -EINVAL if the file is shorter than asked; the source owns its descriptor and mapping.
+int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t mapped, struct uffd_source **result)
+{
+    struct uffd_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return -ENOMEM;
+    set_name(source, path);
+    source->fd = open(path, O_RDONLY | O_CLOEXEC);
+    source->file_end = offset + length;
+    int failed = 0;
+    if (source->fd < 0)
+        failed = -errno;
+    if (!failed)
+        failed = uffd_source_check(source) ? -EINVAL : 0;
+    if (!failed)
+        failed = map_file(source, offset, (size_t)length, mapped);
+    if (failed) {
+        uffd_source_free(source);
+        return failed;
+    }
+    *result = source;
+    return 0;
+}
+
+// No lock; any thread. The memory is the caller's and has to outlive the source; without an address the source is zeros.
+int uffd_source_memory(char *address, size_t length, struct uffd_source **result)
+{
+    struct uffd_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return -ENOMEM;
+    source->fd = -1;
+    source->base = address;
+    set_name(source, address ? "memory" : "zeros");
+    if (!address) {
+        void *zeros = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (zeros == MAP_FAILED) {
+            free(source);
+            return -errno;
+        }
+        source->base = zeros;
+        source->mapped = length;
+    }
+    *result = source;
+    return 0;
+}
+
+// No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
+// looked at before each fill. The descriptor's position is nobody else's.
+int uffd_source_check(const struct uffd_source *source)
+{
+    if (source->fd < 0)
+        return 0;
+    off_t size = lseek(source->fd, 0, SEEK_END);
+    if (size < 0)
+        return -errno;
+    return size < source->file_end ? -EFAULT : 0;
+}
+
+// No lock; any thread. Nobody reads from the source any more.
+void uffd_source_free(struct uffd_source *source)
+{
+    if (source->mapped > 0)
+        munmap(source->base, source->mapped);
+    if (source->fd >= 0)
+        close(source->fd);
+    free(source);
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd;
+
+import io.github.userfaultfd.internal.Abi;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/** The kernel lacks a feature that was required of {@link UffdBuilder}. */
+public class UnsupportedFeaturesException extends UffdException {
+    private static final long serialVersionUID = 1L;
+
+    private final long missing;
+    private final long supported;
+
+    UnsupportedFeaturesException(long missing, long supported) {
+        super("create", Abi.EINVAL, "", "this kernel (" + System.getProperty("os.version") + ") lacks "
+                + Feature.of(missing).stream().map(each -> each + " (Linux " + each.since() + ")")
+                        .collect(Collectors.joining(", "))
+                + "; it has " + Feature.of(supported));
+        this.missing = missing;
+        this.supported = supported;
+    }
+
+    /** {@return the required features that are not there} */
+    public Set<Feature> missing() {
+        return Feature.of(missing);
+    }
+
+    /** {@return the features that this kernel has} */
+    public Set<Feature> supported() {
+        return Feature.of(supported);
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.cli;
+
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+
+/** {@code java -jar userfaultfd.jar COMMAND}. */
+public final class Main {
+    private static final int FAILED = 1;
+    private static final int MISUSED = 2;
+
+    private static final String USAGE = """
+            usage: java -jar userfaultfd.jar COMMAND
+
+              demo [FILE]   restore a file lazily through page faults, check it, and compare with reading it first;
+                            FILE is the running JDK's lib/modules unless given
+              help          this text
+              version       the version of the library
+            """;
+
+    private Main() {}
+
+    /**
+     * Runs one command and ends the JVM with its exit code: 0 done, 1 failed, 2 not understood.
+     *
+     * @param arguments the command and what belongs to it
+     */
+    public static void main(String[] arguments) {
+        System.exit(run(List.of(arguments), System.out, System.err));
+    }
+
+    static int run(List<String> arguments, PrintStream out, PrintStream err) {
+        String command = arguments.isEmpty() ? "" : arguments.get(0);
+        List<String> rest = arguments.isEmpty() ? List.of() : arguments.subList(1, arguments.size());
+        try {
+            switch (command) {
+                case "demo" -> {
+                    if (rest.size() > 1 || rest.stream().anyMatch(each -> each.startsWith("-"))) {
+                        return misused("demo takes one FILE at most, not " + String.join(" ", rest), err);
+                    }
+                    return new Demo(rest.isEmpty() ? Demo.ownModules() : Path.of(rest.get(0)), out).run() ? 0 : FAILED;
+                }
+                case "help", "--help", "-h" -> out.print(USAGE);
+                case "version", "--version" -> out.println(version());
+                case "" -> {
+                    err.print(USAGE);
+                    return MISUSED;
+                }
+                default -> {
+                    return misused("no command " + command, err);
+                }
+            }
+            return 0;
+        } catch (Exception | LinkageError e) {
+            Throwable cause = e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e;
+            err.println("userfaultfd: " + command + ": " + cause);
+            return FAILED;
+        }
+    }
+
+    private static int misused(String why, PrintStream err) {
+        err.println("userfaultfd: " + why);
+        err.print(USAGE);
+        return MISUSED;
+    }
+
+    private static String version() {
+        String version = Main.class.getPackage().getImplementationVersion();
+        return "userfaultfd " + (version == null ? "(not from a jar)" : version);
+    }
+}

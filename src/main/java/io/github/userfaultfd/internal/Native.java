@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import java.nio.ByteBuffer;
+
+/**
+ * Every native method, alphabetical. Arguments are primitives and addresses of native memory; each returns a value &gt;= 0
+ * or {@code -errno}. C never throws and never calls back. Callers check arguments and keep descriptors and handles alive.
+ */
+public final class Native {
+    static {
+        NativeLibrary.load();
+    }
+
+    private Native() {}
+
+    /** close(2). */
+    public static native int close(int fd);
+
+    /** UFFDIO_CONTINUE; bytes mapped. */
+    public static native long continueRange(int fd, long start, long length, long mode);
+
+    /** UFFDIO_COPY; bytes copied. */
+    public static native long copy(int fd, long destination, long source, long length, long mode);
+
+    /** Opens a userfaultfd and shakes hands; {@code created} is the address of {@link Abi#CREATED_LONGS} longs. The descriptor. */
+    public static native int create(int flags, int openMethod, long features, long ioctls, long created);
+
+    /** The address of a direct buffer's first byte. */
+    public static native long directAddress(ByteBuffer buffer);
+
+    /** A direct buffer over memory that somebody else keeps alive. */
+    public static native ByteBuffer directBuffer(long address, long capacity);
+
+    /** madvise(MADV_DONTNEED). */
+    public static native int discard(long address, long length);
+
+    /** Makes blocking calls under way on {@code fd} return -EINTR. */
+    public static native int interrupt(int fd);
+
+    /** msync(2) of nothing: 0 if each page of the range is mapped, else -ENOMEM. */
+    public static native int isMapped(long address, long length);
+
+    /** mmap(2) of one {@link Abi#MEMORY_ANONYMOUS kind}; {@code memory} is the address of {@link Abi#MEMORY_LONGS} longs. */
+    public static native int mapMemory(int kind, long length, long pageSize, long memory);
+
+    /** UFFDIO_MOVE; bytes moved. */
+    public static native long move(int fd, long destination, long source, long length, long mode);
+
+    /** getpagesize(2). */
+    public static native int pageSize();
+
+    /** Does one PAGEMAP_SCAN of one page; 0 if the kernel has it. */
+    public static native int pagemapScanProbe();
+
+    /** Replaces the region by a mapping that raises SIGBUS, wakes whoever waits for a page, and stops the engine. */
+    public static native int pagerDetach(long pager);
+
+    /** Fills every missing page of a range; 0 or what stopped it. */
+    public static native int pagerFill(long pager, long offset, long length);
+
+    /** Unregisters a region that has no missing page left, and stops the engine. */
+    public static native int pagerFinish(long pager);
+
+    /** Frees a pager that was finished or detached. */
+    public static native int pagerFree(long pager);
+
+    /** Registers the region and starts the engine; the pager's handle. It takes over neither descriptor nor source. */
+    public static native long pagerStart(int fd, long address, long length, long pageSize, long source, long around);
+
+    /** Copies {@link Abi#STATS_LONGS} longs. */
+    public static native int pagerStats(long pager, long stats);
+
+    /** UFFDIO_POISON; bytes poisoned. */
+    public static native long poison(int fd, long start, long length, long mode);
+
+    /** ppoll(2) for input; 1 if there is some, 0 after the time. Negative time: no limit. */
+    public static native int poll(int fd, long nanoseconds);
+
+    /** madvise(MADV_REMOVE). */
+    public static native int punchHole(long address, long length);
+
+    /** read(2) of up to {@code capacity} messages to the address {@code buffer}; how many. */
+    public static native int readEvents(int fd, long buffer, int capacity);
+
+    /** UFFDIO_REGISTER; the range's ioctls as a mask. */
+    public static native long register(int fd, long start, long length, long mode);
+
+    /** mincore(2): sets one bit for each resident page of {@code pageSize} bytes in the bit set at address {@code bits}. */
+    public static native int residency(long address, long length, long pageSize, long bits);
+
+    /** Puts a mapping that raises SIGBUS over the range. */
+    public static native int retire(long address, long length);
+
+    /** Maps a file read-only as a source; {@code path} is the address of a zero-terminated name. Its handle. */
+    public static native long sourceFile(long path, long offset, long length, long mappedLength);
+
+    /** Frees a source. */
+    public static native int sourceFree(long source);
+
+    /** Takes memory as a source, or zeros if the address is 0. Its handle. */
+    public static native long sourceMemory(long address, long length);
+
+    /** Reads one byte of each {@code step} bytes in native state; -EFAULT if a page raised SIGBUS. */
+    public static native int touch(long address, long length, long step);
+
+    /** munmap(2). */
+    public static native int unmap(long address, long length);
+
+    /** UFFDIO_UNREGISTER. */
+    public static native int unregister(int fd, long start, long length);
+
+    /** UFFDIO_WAKE. */
+    public static native int wake(int fd, long start, long length);
+
+    /** UFFDIO_WRITEPROTECT. */
+    public static native int writeProtect(int fd, long start, long length, long mode);
+
+    /** UFFDIO_ZEROPAGE; bytes filled. */
+    public static native long zeropage(int fd, long start, long length, long mode);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** Small facts from {@code /proc} and {@code /sys}. A file that cannot be read is no error: it answers nothing. */
+public final class ProcFiles {
+    private static final int HEX = 16;
+
+    private ProcFiles() {}
+
+    /** {@return the first line of a file} */
+    public static Optional<String> line(String path) {
+        try {
+            return Files.readAllLines(Path.of(path)).stream().findFirst().map(String::strip);
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** {@return what stands behind {@code key:} in a file of such lines} */
+    public static Optional<String> field(String path, String key) {
+        try {
+            return Files.readAllLines(Path.of(path)).stream()
+                    .filter(each -> each.startsWith(key + ":"))
+                    .map(each -> each.substring(key.length() + 1).strip())
+                    .findFirst();
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** {@return a hexadecimal field of {@code /proc/self/status}, 0 if there is none} */
+    public static long statusHex(String key) {
+        return field("/proc/self/status", key).map(each -> Long.parseUnsignedLong(each, HEX)).orElse(0L);
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.nio.ByteBuffer;
+import java.util.function.Consumer;
+
+/**
+ * Makes the byte buffers over one region. On JDK 22 and newer they come from a {@code MemorySegment} of a shared
+ * {@code Arena}, so that a late access is an IllegalStateException; the API is reached by method handles, because the library
+ * is built by a JDK that does not have it. On older JDKs they come from JNI, and a late access meets SIGBUS.
+ */
+public abstract class RegionBuffers {
+    private static final int FOREIGN_MEMORY_API = 22;
+
+    private RegionBuffers() {}
+
+    /** {@return the best kind for the running JDK} */
+    public static RegionBuffers create() {
+        return Runtime.version().feature() >= FOREIGN_MEMORY_API ? new OfSegments() : new OfJni();
+    }
+
+    /** {@return a new buffer; whoever holds it or a slice of it keeps its identity reachable} */
+    public abstract ByteBuffer create(long address, int length);
+
+    /**
+     * Makes every buffer unusable, if the JDK can do that.
+     *
+     * @throws IllegalStateException if a call under way uses one; nothing has changed then
+     */
+    abstract void invalidate();
+
+    private static final class OfJni extends RegionBuffers {
+        @Override
+        public ByteBuffer create(long address, int length) {
+            return Native.directBuffer(address, length);
+        }
+
+        @Override
+        void invalidate() {
+            // RegionOwner replaces the mapping.
+        }
+    }
+
+    private static final class OfSegments extends RegionBuffers {
+        private static final MethodHandle OF_SHARED;
+        private static final MethodHandle CLOSE;
+        private static final MethodHandle OF_ADDRESS;
+        private static final MethodHandle REINTERPRET;
+        private static final MethodHandle AS_BYTE_BUFFER;
+
+        static {
+            try {
+                Class<?> arena = Class.forName("java.lang.foreign.Arena");
+                Class<?> segment = Class.forName("java.lang.foreign.MemorySegment");
+                MethodHandles.Lookup lookup = MethodHandles.lookup();
+                OF_SHARED = erased(lookup.findStatic(arena, "ofShared", MethodType.methodType(arena)));
+                CLOSE = erased(lookup.findVirtual(arena, "close", MethodType.methodType(void.class)));
+                OF_ADDRESS = erased(lookup.findStatic(segment, "ofAddress", MethodType.methodType(segment, long.class)));
+                REINTERPRET = erased(lookup.findVirtual(segment, "reinterpret",
+                        MethodType.methodType(segment, long.class, arena, Consumer.class)));
+                AS_BYTE_BUFFER = lookup.findVirtual(segment, "asByteBuffer", MethodType.methodType(ByteBuffer.class))
+                        .asType(MethodType.methodType(ByteBuffer.class, Object.class));
+            } catch (ReflectiveOperationException e) {
+                throw new LinkageError("JDK " + Runtime.version() + " without java.lang.foreign", e);
+            }
+        }
+
+        private final Object arena = invoke(() -> (Object) OF_SHARED.invokeExact());
+
+        private static MethodHandle erased(MethodHandle handle) {
+            return handle.asType(handle.type().generic().changeReturnType(
+                    handle.type().returnType() == void.class ? void.class : Object.class));
+        }
+
+        @Override
+        public ByteBuffer create(long address, int length) {
+            return invoke(() -> {
+                Object at = (Object) OF_ADDRESS.invokeExact((Object) address);
+                Object segment = (Object) REINTERPRET.invokeExact(at, (Object) (long) length, arena, (Object) null);
+                return (ByteBuffer) AS_BYTE_BUFFER.invokeExact(segment);
+            });
+        }
+
+        @Override
+        void invalidate() {
+            invoke(() -> {
+                CLOSE.invokeExact(arena);
+                return null;
+            });
+        }
+
+        private interface Body<T> {
+            T run() throws Throwable;
+        }
+
+        private static <T> T invoke(Body<T> body) {
+            try {
+                return body.run();
+            } catch (RuntimeException | Error e) {
+                throw e;
+            } catch (Throwable e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import java.io.IOException;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+
+/**
+ * The one owner of a region's addresses and of its faults. The kernel allows one userfaultfd a range, so whoever resolves the
+ * region's faults is noted here, and a second one is refused.
+ *
+ * <p>Addresses are given back when nobody can use them: the region is closed or unreachable, and so is each buffer over it.
+ */
+public final class RegionOwner implements Runnable {
+    private static final ConcurrentSkipListMap<Long, RegionOwner> LIVE = new ConcurrentSkipListMap<>();
+
+    private final int kind;
+    private final long address;
+    private final long alias;
+    private final int memoryFd;
+    private final long length;
+    private final long pageSize;
+    private final UseCount uses = new UseCount();
+    private final AtomicInteger holders = new AtomicInteger(1);
+    private final ReadWriteLock pages = new ReentrantReadWriteLock();
+    private Service service;
+
+    /** Who resolves the faults of a region. Implemented above, known here only by what a region needs of it. */
+    public interface Service {
+        /**
+         * Puts every page of a range in place.
+         *
+         * @throws IOException if a page cannot be had
+         */
+        void fill(long offset, long length) throws IOException;
+
+        /** The region ends: late faults must not see pages that were never filled. Afterwards the service is unclaimed. */
+        void regionCloses();
+    }
+
+    /** Takes over mappings that were just made; {@code memory} has what {@code Native.mapMemory} told. */
+    public RegionOwner(int kind, long length, long pageSize, Scratch memory) {
+        this.kind = kind;
+        this.length = length;
+        this.pageSize = pageSize;
+        address = memory.get(Abi.MEMORY_ADDRESS);
+        alias = memory.get(Abi.MEMORY_ALIAS);
+        memoryFd = (int) memory.get(Abi.MEMORY_FD);
+        LIVE.put(address, this);
+    }
+
+    /** {@return the owner of the region that starts at an address} */
+    public static RegionOwner at(long address) {
+        return LIVE.get(address);
+    }
+
+    /** {@return the region whose faults somebody resolves and that shares bytes with a range; null if there is none} */
+    public static RegionOwner servedWithin(long address, long length) {
+        Map.Entry<Long, RegionOwner> before = LIVE.lowerEntry(address + length);
+        while (before != null && before.getKey() + before.getValue().length > address) {
+            if (before.getValue().service() != null) {
+                return before.getValue();
+            }
+            before = LIVE.lowerEntry(before.getKey());
+        }
+        return null;
+    }
+
+    public int kind() {
+        return kind;
+    }
+
+    public long address() {
+        return address;
+    }
+
+    /** {@return the address of a second mapping of the same pages, 0 without one} */
+    public long alias() {
+        return alias;
+    }
+
+    /** {@return the memfd below the mapping, -1 without one} */
+    public int memoryFd() {
+        return memoryFd;
+    }
+
+    public long length() {
+        return length;
+    }
+
+    public long pageSize() {
+        return pageSize;
+    }
+
+    /** Begins a call on the region's memory, which {@link #exit} has to end. */
+    public void enter() {
+        if (!uses.acquire()) {
+            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address) + " is closed");
+        }
+    }
+
+    /** Ends a call. */
+    public void exit() {
+        uses.release();
+    }
+
+    public boolean isClosed() {
+        return uses.isClosed();
+    }
+
+    /** Held for reading by whoever takes pages away, for writing by whoever relies on none being missing. */
+    public ReadWriteLock pages() {
+        return pages;
+    }
+
+    /** {@return who resolves the faults, null if nobody does} */
+    public synchronized Service service() {
+        return service;
+    }
+
+    /** Notes who resolves the faults from now on. */
+    public synchronized void claim(Service by) {
+        if (service != null) {
+            throw new IllegalStateException("the faults of the memory region at 0x" + Long.toHexString(address)
+                    + " are resolved by " + service + " already; close that first");
+        }
+        service = by;
+    }
+
+    /** Notes that nobody does any more. */
+    public synchronized void unclaim() {
+        service = null;
+    }
+
+    /** One more object needs the addresses. */
+    public void hold() {
+        holders.incrementAndGet();
+    }
+
+    /** One object less; the last gives the addresses back. */
+    public void drop() {
+        if (holders.decrementAndGet() == 0) {
+            endService();
+            LIVE.remove(address, this);
+            Native.unmap(address, length);
+            if (alias != 0) {
+                Native.unmap(alias, length);
+            }
+            if (memoryFd >= 0 && uses.close()) {
+                Native.close(memoryFd);
+            }
+        }
+    }
+
+    private void endService() {
+        Service ending = service();
+        if (ending != null) {
+            ending.regionCloses();
+        }
+    }
+
+    /**
+     * Closes the region once: its physical memory is given back, and whoever comes late meets SIGBUS and never somebody
+     * else's memory.
+     *
+     * @param buffers made unusable first, where the JDK can; if that throws, the region stays open
+     * @return false if it was closed before
+     */
+    public boolean close(RegionBuffers buffers) {
+        if (!uses.close()) {
+            return false;
+        }
+        try {
+            buffers.invalidate();
+        } catch (RuntimeException e) {
+            uses.reopen();
+            throw e;
+        }
+        endService();
+        uses.awaitIdle(() -> { });
+        int failed = Native.retire(address, length);
+        if (alias != 0 && failed == 0) {
+            failed = Native.retire(alias, length);
+        }
+        if (memoryFd >= 0) {
+            Native.close(memoryFd);
+        }
+        drop();
+        if (failed < 0) {
+            throw new IllegalStateException("cannot give back the memory region at 0x" + Long.toHexString(address) + ": "
+                    + Errno.name(-failed));
+        }
+        return true;
+    }
+
+    /** The net's action: the region became unreachable without a close. Buffers over it may live on, and then so does it. */
+    @Override
+    public void run() {
+        if (!uses.isClosed()) {
+            Net.warnLeaked("memory region of " + length + " bytes at 0x" + Long.toHexString(address));
+            drop();
+        }
+    }
+}

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Page-aligned off-heap memory, as userfaultfd needs it and as Java does not offer it. */
+package io.github.userfaultfd.memory;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.paging;
+
+/**
+ * What a pager has done since it was started. The counters are read one after another while faults go on, so they may be a
+ * fault apart.
+ *
+ * @param faults times a thread had to wait for a page
+ * @param pages pages filled, for faults and ahead of them
+ * @param bytes bytes filled
+ * @param alreadyPresent times a page was found there already, filled by somebody else meanwhile
+ * @param retried fills that the kernel asked to try again
+ * @param failed fills that failed
+ */
+public record PagerStats(long faults, long pages, long bytes, long alreadyPresent, long retried, long failed) {}

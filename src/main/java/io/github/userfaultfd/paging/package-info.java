@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Memory whose pages are filled when they are touched, by native code that no safepoint can stop. */
+package io.github.userfaultfd.paging;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+/** userfaultfd(2) for Java: page faults, lazy paging, and off-heap memory that is aligned to pages. */
+module io.github.userfaultfd {
+    requires org.scijava.nativelib;
+
+    exports io.github.userfaultfd;
+    exports io.github.userfaultfd.memory;
+    exports io.github.userfaultfd.paging;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.memory;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.support.Needs;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.BitSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+class MemoryRegionTest {
+    private static final long PAGE = PageSize.system().bytes();
+
+    @Test
+    void sizesAreWholePages() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE + 1)) {
+            assertEquals(2 * PAGE, region.size());
+            assertEquals(PAGE, region.pageSize());
+            assertEquals(0, region.address() % PAGE);
+        }
+        assertThrows(IllegalArgumentException.class, () -> MemoryRegion.anonymous(0));
+        assertThrows(IllegalArgumentException.class, () -> MemoryRegion.shared(-1));
+        assertThrows(IllegalArgumentException.class, () -> MemoryRegion.anonymous(Long.MAX_VALUE));
+        UffdException e = assertThrows(UffdException.class, () -> MemoryRegion.anonymous(1L << 62));
+        assertEquals(Abi.ENOMEM, e.errno());
+        assertTrue(e.getMessage().startsWith("anonymous of 4611686018427387904 bytes: ENOMEM"), e.getMessage());
+    }
+
+    @Test
+    void buffersOfUpToTwoGigabytesAtAnyOffset() throws Exception {
+        long gib = 1L << 30;
+        try (MemoryRegion region = MemoryRegion.anonymous(5 * gib)) {
+            for (long offset : new long[] {0, 1, gib - 1, gib, 2 * gib + 7, 5 * gib - Integer.MAX_VALUE}) {
+                ByteBuffer buffer = region.asByteBuffer(offset, Integer.MAX_VALUE);
+                assertEquals(Integer.MAX_VALUE, buffer.capacity());
+                assertEquals(ByteOrder.nativeOrder(), buffer.order());
+                assertTrue(buffer.isDirect());
+                buffer.put(0, (byte) (offset + 1));
+                buffer.put(Integer.MAX_VALUE - 1, (byte) (offset + 2));
+                assertEquals((byte) (offset + 1), region.asByteBuffer(offset, 1).get(0));
+                assertEquals((byte) (offset + 2), region.asByteBuffer(offset + Integer.MAX_VALUE - 1, 1).get(0));
+            }
+            assertEquals(0, region.asByteBuffer(region.size(), 0).capacity());
+            for (long[] bad : new long[][] {{-1, 1}, {0, -1}, {region.size(), 1}, {region.size() - 1, 2}, {Long.MAX_VALUE, 1}}) {
+                IndexOutOfBoundsException e = assertThrows(IndexOutOfBoundsException.class,
+                        () -> region.asByteBuffer(bad[0], (int) bad[1]));
+                assertTrue(e.getMessage().contains("offset " + bad[0]), e.getMessage());
+            }
+        }
+    }
+
+    @Test
+    void sharedMemoryHasASecondMapping() throws Exception {
+        try (MemoryRegion region = MemoryRegion.shared(3 * PAGE)) {
+            region.asAliasByteBuffer(PAGE, 4).putInt(0, 42);
+            assertEquals(42, region.asByteBuffer(PAGE, 4).getInt(0));
+            assertFalse(region.address() == region.aliasAddress());
+            assertTrue(region.memoryFd() > 2);
+            region.punchHole(PAGE, PAGE);
+            assertEquals(0, region.asByteBuffer(PAGE, 4).getInt(0));
+        }
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            assertThrows(UnsupportedOperationException.class, region::aliasAddress);
+            assertThrows(UnsupportedOperationException.class, region::memoryFd);
+            assertThrows(UnsupportedOperationException.class, () -> region.asAliasByteBuffer(0, 1));
+            assertEquals(Abi.EINVAL, assertThrows(UffdException.class, () -> region.punchHole(0, PAGE)).errno());
+        }
+    }
+
+    @Test
+    void pagesAreResidentWhenTouchedAndGoneWhenDiscarded() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(3000 * PAGE)) {
+            assertTrue(region.residentPages(0, region.size()).isEmpty());
+            region.asByteBuffer(2 * PAGE, 1).put(0, (byte) 1);
+            region.fetch(2500 * PAGE - 1, 2);
+            BitSet expected = new BitSet();
+            expected.set(2);
+            expected.set(2499, 2501);
+            assertEquals(expected, region.residentPages(0, region.size()));
+            region.discard(0, 2500 * PAGE);
+            assertEquals(0, region.asByteBuffer(2 * PAGE, 1).get(0));
+            expected = new BitSet();
+            expected.set(0);
+            assertEquals(expected, region.residentPages(2500 * PAGE, 100 * PAGE));
+        }
+    }
+
+    @Test
+    void rangesOfPagesAreChecked() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            for (Executable call : new Executable[] {() -> region.discard(1, PAGE), () -> region.discard(0, 1),
+                () -> region.residentPages(0, PAGE + 1), () -> region.discard(0, 0), () -> region.discard(-PAGE, PAGE)}) {
+                assertThrows(IllegalArgumentException.class, call);
+            }
+            assertThrows(IndexOutOfBoundsException.class, () -> region.discard(3 * PAGE, 2 * PAGE));
+            assertThrows(IndexOutOfBoundsException.class, () -> region.fetch(4 * PAGE, 1));
+            region.fetch(4 * PAGE, 0);
+        }
+    }
+
+    @Test
+    void closedMeansClosedAndNothingIsLeaked() throws Exception {
+        int descriptors = ProcessState.descriptors();
+        MemoryRegion region = MemoryRegion.shared(4 * PAGE);
+        region.asByteBuffer(0, 1).put(0, (byte) 1);
+        region.close();
+        region.close();
+        assertEquals(descriptors, ProcessState.descriptors());
+        for (Executable call : new Executable[] {() -> region.asByteBuffer(0, 1), () -> region.fetch(0, 1),
+            () -> region.discard(0, PAGE), () -> region.residentPages(0, PAGE)}) {
+            assertThrows(IllegalStateException.class, call);
+        }
+        assertTrue(region.toString().contains("closed"));
+    }
+
+    /** Addresses stay taken while a buffer can reach them, and are given back afterwards. */
+    @Test
+    void addressesReturnWithTheLastBuffer() throws Exception {
+        MemoryRegion region = MemoryRegion.anonymous(64 * PAGE);
+        String start = Long.toHexString(region.address()) + "-";
+        ByteBuffer slice = region.asByteBuffer(PAGE, 100).slice(10, 20);
+        region.close();
+        System.gc();
+        Thread.sleep(200);
+        assertTrue(isMapped(start));
+        assertEquals(20, slice.capacity());
+        slice = null;
+        for (int i = 0; i < 100 && isMapped(start); i++) {
+            System.gc();
+            Thread.sleep(20);
+        }
+        // The region object still refers to its master buffers.
+        assertTrue(isMapped(start) || region.toString() != null);
+        region = null;
+        for (int i = 0; i < 200 && isMapped(start); i++) {
+            System.gc();
+            Thread.sleep(20);
+        }
+        assertFalse(isMapped(start));
+    }
+
+    private static boolean isMapped(String start) throws Exception {
+        return java.nio.file.Files.readAllLines(java.nio.file.Path.of("/proc/self/maps")).stream()
+                .anyMatch(each -> each.startsWith(start));
+    }
+
+    @Test
+    void hugePagesOrTheReasonWhyNot() throws Exception {
+        PageSize huge = PageSize.of(2 << 20);
+        Long free = Needs.system().hugePages().get(huge.bytes());
+        assertThrows(IllegalArgumentException.class, () -> PageSize.of(3 << 20));
+        assertThrows(IllegalArgumentException.class, () -> MemoryRegion.hugePages(1, PageSize.system()));
+        assumeTrue(free != null, "no huge pages of 2 MiB on this system");
+        UffdException e = assertThrows(UffdException.class, () -> MemoryRegion.hugePages((free + 1) * huge.bytes(), huge));
+        assertEquals(Abi.ENOMEM, e.errno());
+        assertTrue(e.getMessage().contains("nr_hugepages"), e.getMessage());
+        assumeTrue(free > 0, "no huge page of 2 MiB is reserved");
+        try (MemoryRegion region = MemoryRegion.hugePages(1, huge)) {
+            assertEquals(huge.bytes(), region.size());
+            region.asByteBuffer(region.size() - 1, 1).put(0, (byte) 3);
+            assertEquals(1, region.residentPages(0, region.size()).cardinality());
+        }
+    }
+}

@@ -78,7 +78,7 @@ int uffd_pager_fault(struct uffd_pager *pager, uintptr_t address)
         return failed;
     }
     int64_t done = copy_run(pager, at, end);
-    if (done == -EEXIST || (done < 0 && atomic_load(&pager->detached)))
+    if (done == -EEXIST || (done < 0 && atomic_load(&pager->ended)))
         return uffd_wake(pager->fd, pager->base + at, pager->page);
     if (done < 0) {
         count(&pager->stats.failed, 1);
@@ -144,9 +144,10 @@ int uffd_pager_start(const struct uffd_pager *wanted, struct uffd_pager **result
 }
 
 // No lock; one thread, after uffd_pager_fill of the whole region and while nobody discards pages: a page still missing here
-// would turn into zeros.
+// would turn into zeros. A fault that was read before and is resolved after finds nothing registered, and its page in place.
 int uffd_pager_finish(struct uffd_pager *pager)
 {
+    atomic_store(&pager->ended, 1);
     int failed = uffd_unregister(pager->fd, pager->base, pager->length);
     uffd_thread_stop(pager->thread);
     pager->thread = NULL;
@@ -157,7 +158,7 @@ int uffd_pager_finish(struct uffd_pager *pager)
 // SIGBUS, and whoever waited for one is woken to find that out.
 int uffd_pager_detach(struct uffd_pager *pager)
 {
-    atomic_store(&pager->detached, 1);
+    atomic_store(&pager->ended, 1);
     int failed = uffd_memory_retire((void *)pager->base, pager->length);
     if (failed)
         return failed;

@@ -27,7 +27,7 @@ struct uffd_pager {
     size_t around;  // bytes filled for one fault, a power of two
     const struct uffd_source *source;
     struct uffd_thread *thread;
-    _Atomic(int) detached;  // the region is gone: a fault that comes late is nobody's
+    _Atomic(int) ended;  // no page is missing any more, or the region is gone: a fault that comes late is nobody's
     struct uffd_pager_stats stats;
 };
 

@@ -102,7 +102,7 @@ class UffdBuilderTest {
     }
 
     @Test
-    void eventForkWithoutTheRightSaysWhich() {
+    void exceptionsNameOperationAndError() {
         UffdException e = new UffdException("create", Abi.EPERM, "", "reason");
         assertEquals("create: EPERM, reason", e.getMessage());
         assertEquals(Abi.EPERM, e.errno());

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.child;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.EventBuffer;
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.Close;
+import io.github.userfaultfd.paging.FaultEngine;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** What may hang or die, each in a JVM of its own. */
+class PagingChildTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final Duration DEADLINE = Duration.ofSeconds(60);
+
+    @TempDir
+    private Path directory;
+
+    /** 100,000 faults by four threads while the collector is asked to run in a loop. */
+    static final class Storm {
+        public static void main(String[] arguments) throws Exception {
+            FaultEngine engine = FaultEngine.valueOf(arguments[0]);
+            long pages = 10_000;
+            AtomicLong wrong = new AtomicLong();
+            long faults = 0;
+            AtomicLong collections = new AtomicLong();
+            Thread collector = new Thread(() -> {
+                for (;;) {
+                    System.gc();
+                    collections.incrementAndGet();
+                    // Without a gap the JVM does nothing but collect, and the readers hardly run.
+                    LockSupport.parkNanos(500_000);
+                }
+            });
+            collector.setDaemon(true);
+            collector.start();
+            try (MemoryRegion source = MemoryRegion.anonymous(pages * PAGE)) {
+                for (long page = 0; page < pages; page++) {
+                    source.asByteBuffer(page * PAGE, 8).putLong(0, page * 0x9E3779B97F4A7C15L);
+                }
+                while (faults < 100_000) {
+                    try (MemoryRegion region = MemoryRegion.anonymous(pages * PAGE);
+                            Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size()))
+                                    .engine(engine).faultAround(PAGE).start()) {
+                        Thread[] readers = new Thread[4];
+                        for (int i = 0; i < readers.length; i++) {
+                            long first = i;
+                            readers[i] = new Thread(() -> {
+                                for (long page = first; page < pages; page += readers.length) {
+                                    if (region.asByteBuffer(page * PAGE, 8).getLong(0) != page * 0x9E3779B97F4A7C15L) {
+                                        wrong.incrementAndGet();
+                                    }
+                                }
+                            });
+                            readers[i].start();
+                        }
+                        for (Thread each : readers) {
+                            each.join();
+                        }
+                        faults += pager.stats().faults();
+                    }
+                }
+            }
+            System.out.println("faults " + faults + ", collections " + collections + ", wrong " + wrong);
+            System.exit(wrong.get() == 0 ? 0 : 3);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aStormUnderTheCollectorEnds(FaultEngine engine) throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx64m", "-XX:+UseSerialGC").run(DEADLINE, Storm.class, engine.name()).assertExit(0);
+        assertTrue(result.output().contains("wrong 0"), result.output());
+        System.out.println(engine + ": " + result.output().strip() + " in " + result.time().toMillis() + " ms");
+    }
+
+    /** What nobody should do: faults of Java code resolved by Java code of the same JVM. */
+    static final class NaiveHandler {
+        public static void main(String[] arguments) throws Exception {
+            long pages = 20_000;
+            try (MemoryRegion region = MemoryRegion.anonymous(pages * PAGE); MemoryRegion source = MemoryRegion.anonymous(PAGE)) {
+                source.asByteBuffer(0, 1).put(0, (byte) 1);
+                Uffd uffd = new UffdBuilder().create();
+                uffd.register(region.address(), region.size());
+                Thread handler = new Thread(() -> {
+                    try (EventBuffer buffer = EventBuffer.allocate(16)) {
+                        for (;;) {
+                            for (int i = uffd.readEvents(buffer) - 1; i >= 0; i--) {
+                                uffd.tryCopy(buffer.faultAddress(i), source.address(), PAGE);
+                            }
+                        }
+                    } catch (Exception e) {
+                        throw new AssertionError(e);
+                    }
+                });
+                handler.setDaemon(true);
+                handler.start();
+                Thread collector = new Thread(() -> {
+                    for (;;) {
+                        System.gc();
+                    }
+                });
+                collector.setDaemon(true);
+                collector.start();
+                for (long page = 0; page < pages; page++) {
+                    if (region.asByteBuffer(page * PAGE, 1).get(0) != 1) {
+                        System.exit(3);
+                    }
+                }
+                System.exit(0);
+            }
+        }
+    }
+
+    @Test
+    void theNaiveHandlerShowsTheHazard() throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx64m").run(Duration.ofSeconds(10), NaiveHandler.class);
+        System.out.println(result.killed()
+                ? "naive Java handler: hung, and had to be killed after " + result.time().toMillis() + " ms"
+                : "naive Java handler: the hazard was not hit within " + result.time().toMillis() + " ms");
+        assertTrue(result.killed() || result.exit() == 0, result.output());
+    }
+
+    /** A file cut short under a reader. */
+    static final class CutShort {
+        public static void main(String[] arguments) throws Exception {
+            Path file = Path.of(arguments[0]);
+            MemoryRegion region = MemoryRegion.anonymous(Files.size(file));
+            Pager.of(region, PageSource.file(file)).engine(FaultEngine.valueOf(arguments[1])).faultAround(PAGE).start();
+            region.asByteBuffer(0, 1).get(0);
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                channel.truncate(PAGE);
+            }
+            System.out.println("read " + region.asByteBuffer(5 * PAGE, 1).get(0));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aFailedSourceEndsTheProcessWithOneLine(FaultEngine engine) throws Exception {
+        Path file = Files.write(directory.resolve("cut"), new byte[(int) (8 * PAGE)]);
+        ChildJvm.Result result = new ChildJvm().options("-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null")
+                .run(DEADLINE, CutShort.class, file.toString(), engine.name()).assertExit(128 + 6);
+        assertTrue(result.output().contains("userfaultfd: the page at offset " + 5 * PAGE), result.output());
+        assertTrue(result.output().contains(file.toString()), result.output());
+        assertFalse(result.output().contains("read "), result.output());
+    }
+
+    /** Everything once, to see that the JNI checks have nothing to say. */
+    static final class Everything {
+        public static void main(String[] arguments) throws Exception {
+            if (!ManagementFactory.getRuntimeMXBean().getInputArguments().contains("-Xcheck:jni")) {
+                throw new AssertionError("-Xcheck:jni is not in effect");
+            }
+            try (MemoryRegion region = MemoryRegion.shared(64 * PAGE); MemoryRegion plain = MemoryRegion.anonymous(64 * PAGE)) {
+                plain.asByteBuffer(0, 100).putInt(0, 1);
+                plain.fetch(0, plain.size());
+                try (Pager pager = Pager.of(region, PageSource.memory(plain.address(), plain.size())).start()) {
+                    ByteBuffer buffer = region.asByteBuffer(0, (int) region.size());
+                    while (buffer.hasRemaining()) {
+                        buffer.get();
+                    }
+                    pager.prefetch(0, region.size());
+                    System.out.println(pager + " " + pager.stats());
+                }
+                region.discard(0, PAGE);
+                region.residentPages(0, region.size());
+            }
+            MemoryRegion detached = MemoryRegion.anonymous(64 * PAGE);
+            Pager.of(detached, PageSource.zeros()).onClose(Close.DETACH).start().close();
+            detached.close();
+            try (Uffd uffd = new UffdBuilder().nonBlocking(true).create(); EventBuffer buffer = EventBuffer.allocate(4);
+                    MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+                uffd.register(region.address(), region.size());
+                uffd.zeropage(region.address(), PAGE);
+                uffd.readEvents(buffer);
+                uffd.poll(Duration.ofMillis(1));
+            }
+            System.out.println("done");
+        }
+    }
+
+    @Test
+    void theJniChecksAreSilent() throws Exception {
+        assertTrue(ManagementFactory.getRuntimeMXBean().getInputArguments().contains("-Xcheck:jni"), "in the tests' own JVM");
+        assertSilent(new ChildJvm().options("-Xcheck:jni", "-XX:+AllowUserSignalHandlers"));
+    }
+
+    @Test
+    void theJniChecksAreSilentOnANewerJdk() throws Exception {
+        assertSilent(new ChildJvm().java(Needs.newerJava()).options("-Xcheck:jni", "-XX:+AllowUserSignalHandlers",
+                "--enable-native-access=ALL-UNNAMED"));
+    }
+
+    private static void assertSilent(ChildJvm jvm) throws Exception {
+        ChildJvm.Result result = jvm.run(DEADLINE, Everything.class).assertExit(0);
+        assertTrue(result.output().endsWith("done\n"), result.output());
+        assertEquals(2, result.output().lines().count(), result.output());
+    }
+
+    /** As many descriptors and mappings after as before. */
+    static final class Cycles {
+        public static void main(String[] arguments) throws Exception {
+            int cycles = Integer.parseInt(arguments[0]);
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+                int descriptors = 0;
+                int mappings = 0;
+                long start = 0;
+                for (int i = -20_000; i < cycles; i++) {
+                    if (i == 0) {
+                        System.gc();
+                        descriptors = ProcessState.descriptors();
+                        mappings = ProcessState.mappings();
+                        start = System.nanoTime();
+                    }
+                    try (Uffd uffd = new UffdBuilder().nonBlocking(true).create()) {
+                        uffd.register(region.address(), PAGE);
+                    }
+                }
+                long nanos = (System.nanoTime() - start) / cycles;
+                System.gc();
+                System.out.println(cycles + " cycles of " + nanos + " ns; descriptors " + descriptors + " before, "
+                        + ProcessState.descriptors() + " after; mappings " + mappings + " before, "
+                        + ProcessState.mappings() + " after");
+                if (descriptors != ProcessState.descriptors() || ProcessState.mappings() > mappings + 4) {
+                    System.exit(3);
+                }
+            }
+        }
+    }
+
+    @Test
+    void aMillionDescriptorsLeaveNothingBehind() throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx64m", "-Xms64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC")
+                .run(DEADLINE, Cycles.class, "1000000").assertExit(0);
+        System.out.println(result.output().strip());
+    }
+}

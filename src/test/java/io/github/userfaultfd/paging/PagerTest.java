@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.paging;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+@Timeout(60)
+class PagerTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final int PAGES = 200;
+
+    @TempDir
+    private Path directory;
+    private Path file;
+    private byte[] content;
+
+    @BeforeEach
+    void makeFile() throws IOException {
+        content = new byte[(int) (PAGES * PAGE - 100)];
+        new Random(1).nextBytes(content);
+        file = Files.write(directory.resolve("source"), content);
+    }
+
+    private void assertSame(MemoryRegion region) {
+        assertEquals(-1, region.asByteBuffer(0, content.length).mismatch(ByteBuffer.wrap(content)));
+        ByteBuffer tail = region.asByteBuffer(content.length, (int) (region.size() - content.length));
+        while (tail.hasRemaining()) {
+            assertEquals(0, tail.get());
+        }
+    }
+
+    /** The statistics once they are still: with engine THREAD a reader goes on before the thread that woke it has counted. */
+    private static PagerStats settled(Pager pager) throws InterruptedException {
+        PagerStats last = pager.stats();
+        for (;;) {
+            Thread.sleep(5);
+            PagerStats now = pager.stats();
+            if (now.equals(last)) {
+                return now;
+            }
+            last = now;
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aFileIsPagedWhenTouched(FaultEngine engine) throws Exception {
+        int descriptors = ProcessState.descriptors();
+        int mappings = ProcessState.mappings();
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
+            try (Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).faultAround(PAGE).start()) {
+                assertEquals(content[70_000], region.asByteBuffer(70_000, 1).get(0));
+                assertEquals(1, settled(pager).faults());
+                assertEquals(1, settled(pager).pages());
+                assertEquals(PAGE, settled(pager).bytes());
+                assertEquals(1, region.residentPages(0, region.size()).cardinality());
+                assertSame(region);
+                assertEquals(PAGES, settled(pager).pages());
+                assertEquals(PAGES, settled(pager).faults());
+                assertEquals(0, settled(pager).failed());
+                assertTrue(pager.engine() != FaultEngine.AUTO);
+            }
+            assertSame(region);
+        }
+        assertEquals(descriptors, ProcessState.descriptors());
+        assertTrue(ProcessState.mappings() <= mappings + 3, "mappings: " + mappings + " before");
+    }
+
+    @Test
+    void faultAroundFillsAlignedWindows() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length);
+                Pager pager = Pager.of(region, PageSource.file(file)).faultAround(16 * PAGE).start()) {
+            region.asByteBuffer(20 * PAGE, 1).get(0);
+            assertEquals(16, settled(pager).pages());
+            assertEquals(16, region.residentPages(16 * PAGE, 16 * PAGE).cardinality());
+            region.asByteBuffer(199 * PAGE, 1).get(0);
+            assertEquals(16 + 8, settled(pager).pages());
+            assertEquals(2, settled(pager).faults());
+        }
+    }
+
+    /** A window with a page that is there must not be filled from its start again and again. */
+    @Test
+    void aWindowThatIsPartlyThere() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length);
+                Pager pager = Pager.of(region, PageSource.file(file)).faultAround(16 * PAGE).start()) {
+            for (int page : new int[] {16, 19, 24, 31}) {
+                pager.prefetch(page * PAGE, PAGE);
+            }
+            assertEquals(4, settled(pager).pages());
+            assertSame(region);
+            assertEquals(PAGES, settled(pager).pages());
+            assertTrue(settled(pager).faults() < 40, pager.stats().toString());
+        }
+    }
+
+    @Test
+    void prefetchedAndFetchedPagesDoNotFault() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length);
+                Pager pager = Pager.of(region, PageSource.file(file)).faultAround(PAGE).start()) {
+            pager.prefetch(PAGE - 1, 2);
+            region.fetch(5 * PAGE, 10 * PAGE);
+            pager.prefetch(0, 0);
+            assertEquals(12, settled(pager).pages());
+            for (int page : new int[] {0, 1, 5, 14}) {
+                assertEquals(content[(int) (page * PAGE)], region.asByteBuffer(page * PAGE, 1).get(0));
+            }
+            assertEquals(0, settled(pager).faults());
+            region.discard(0, PAGE);
+            assertEquals(content[0], region.asByteBuffer(0, 1).get(0));
+            assertEquals(1, settled(pager).faults());
+            assertThrows(IndexOutOfBoundsException.class, () -> pager.prefetch(region.size(), 1));
+        }
+    }
+
+    @Test
+    void memoryAndZerosAndPartsOfFiles() throws Exception {
+        try (MemoryRegion source = MemoryRegion.anonymous(4 * PAGE); MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            source.asByteBuffer(3 * PAGE, 1).put(0, (byte) 9);
+            try (Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).start()) {
+                assertEquals(9, region.asByteBuffer(3 * PAGE, 1).get(0));
+                assertTrue(pager.toString().contains("memory at 0x"), pager.toString());
+            }
+            // Written before the start: gone.
+            region.asByteBuffer(0, 1).put(0, (byte) 8);
+            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+                assertEquals(0, region.asByteBuffer(0, 1).get(0));
+                assertEquals(1, settled(pager).faults());
+            }
+            try (Pager pager = Pager.of(region, PageSource.file(file, 2 * PAGE, 4 * PAGE)).start()) {
+                assertEquals(content[(int) (2 * PAGE + 1)], region.asByteBuffer(1, 1).get(0));
+                assertEquals(1, settled(pager).faults());
+            }
+        }
+    }
+
+    @Test
+    void sharedMemoryIsPagedToo() throws Exception {
+        try (MemoryRegion region = MemoryRegion.shared(content.length)) {
+            try (Pager pager = Pager.of(region, PageSource.file(file)).start()) {
+                assertSame(region);
+                region.punchHole(0, 2 * PAGE);
+                assertSame(region);
+                assertTrue(settled(pager).pages() >= PAGES + 2);
+            }
+            assertEquals(content[5], region.asAliasByteBuffer(5, 1).get(0));
+        }
+    }
+
+    @Test
+    void badOptionsAreNamed() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
+            Pager.Builder builder = Pager.of(region, PageSource.file(file));
+            for (long bad : new long[] {0, -1, PAGE / 2, 3 * PAGE}) {
+                assertTrue(assertThrows(IllegalArgumentException.class, () -> builder.faultAround(bad)).getMessage()
+                        .startsWith("faultAround: " + bad));
+            }
+            assertThrows(NullPointerException.class, () -> builder.engine(null));
+            assertThrows(NullPointerException.class, () -> builder.onClose(null));
+            assertThrows(NullPointerException.class, () -> Pager.of(region, null));
+            assertThrows(NullPointerException.class, () -> PageSource.file(null));
+            assertThrows(IllegalArgumentException.class, () -> PageSource.file(file, 1, 10));
+            assertThrows(IllegalArgumentException.class, () -> PageSource.memory(0, -1));
+        }
+    }
+
+    @Test
+    void sourcesThatDoNotFitAreRefusedAndNothingIsLeaked() throws Exception {
+        int descriptors = ProcessState.descriptors();
+        try (MemoryRegion region = MemoryRegion.anonymous((PAGES + 1) * PAGE)) {
+            region.asByteBuffer(0, 1).put(0, (byte) 1);
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> Pager.of(region, PageSource.file(file)).start())
+                    .getMessage().contains("does not reach into the last page"));
+            assertThrows(NoSuchFileException.class, () -> Pager.of(region, PageSource.file(directory.resolve("none"))).start());
+            assertThrows(IllegalArgumentException.class, () -> Pager.of(region, PageSource.file(directory)).start());
+            assertThrows(IllegalArgumentException.class,
+                    () -> Pager.of(region, PageSource.file(file, PAGE, content.length)).start());
+            assertThrows(IllegalArgumentException.class, () -> Pager.of(region, PageSource.memory(region.address(), 1)).start());
+            assertEquals(Abi.ENOMEM, assertThrows(UffdException.class,
+                    () -> Pager.of(region, PageSource.memory(PAGE, region.size())).start()).errno());
+            assertThrows(IllegalArgumentException.class,
+                    () -> Pager.of(region, PageSource.memory(region.address(), region.size())).start());
+            // None of these touched the region.
+            assertEquals(1, region.asByteBuffer(0, 1).get(0));
+            try (Uffd other = new UffdBuilder().create()) {
+                other.register(region.address(), PAGE);
+                assertEquals(Abi.EBUSY,
+                        assertThrows(UffdException.class, () -> Pager.of(region, PageSource.zeros()).start()).errno());
+            }
+            Pager.of(region, PageSource.zeros()).start().close();
+        }
+        assertEquals(descriptors, ProcessState.descriptors());
+    }
+
+    @Test
+    void aPagedRegionIsNoSource() throws Exception {
+        try (MemoryRegion first = MemoryRegion.anonymous(4 * PAGE); MemoryRegion second = MemoryRegion.anonymous(4 * PAGE)) {
+            PageSource ofFirst = PageSource.memory(first.address(), first.size());
+            try (Pager pager = Pager.of(first, PageSource.zeros()).start()) {
+                assertThrows(IllegalArgumentException.class, () -> Pager.of(second, ofFirst).start());
+                assertThrows(IllegalStateException.class, () -> Pager.of(first, PageSource.zeros()).start());
+                assertFalse(pager.toString().contains("closed"));
+            }
+            try (Pager pager = Pager.of(second, ofFirst).start()) {
+                assertTrue(assertThrows(IllegalStateException.class, () -> Pager.of(first, PageSource.zeros()).start())
+                        .getMessage().contains("is the source of " + pager));
+            }
+        }
+    }
+
+    @Test
+    void closedMeansClosed() throws Exception {
+        MemoryRegion region = MemoryRegion.anonymous(content.length);
+        Pager pager = Pager.of(region, PageSource.file(file)).start();
+        pager.close();
+        pager.close();
+        assertThrows(IllegalStateException.class, pager::stats);
+        assertThrows(IllegalStateException.class, () -> pager.prefetch(0, 1));
+        assertTrue(pager.toString().contains("closed"));
+        region.fetch(0, region.size());
+        region.close();
+        assertThrows(IllegalStateException.class, () -> Pager.of(region, PageSource.zeros()));
+    }
+
+    @Test
+    void closingTheRegionEndsThePager() throws Exception {
+        int descriptors = ProcessState.descriptors();
+        MemoryRegion region = MemoryRegion.anonymous(content.length);
+        Pager pager = Pager.of(region, PageSource.file(file)).start();
+        region.asByteBuffer(0, 1).get(0);
+        region.close();
+        assertThrows(IllegalStateException.class, pager::stats);
+        pager.close();
+        assertEquals(descriptors, ProcessState.descriptors());
+    }
+
+    /** Readers go over the region while it is closed by filling: no byte may ever differ from the source. */
+    @Test
+    void closingFillsWhileReadersRead() throws Exception {
+        for (int round = 0; round < 30; round++) {
+            try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
+                AtomicBoolean stop = new AtomicBoolean();
+                List<CompletableFuture<Long>> readers = new ArrayList<>();
+                try (Pager pager = Pager.of(region, PageSource.file(file)).faultAround(PAGE).start()) {
+                    ByteBuffer memory = region.asByteBuffer(0, content.length);
+                    for (int i = 0; i < 3; i++) {
+                        Random random = new Random(i);
+                        readers.add(CompletableFuture.supplyAsync(() -> {
+                            long wrong = 0;
+                            while (!stop.get()) {
+                                int at = random.nextInt(content.length);
+                                wrong += memory.get(at) == content[at] ? 0 : 1;
+                            }
+                            return wrong;
+                        }));
+                    }
+                    Thread.sleep(round % 5);
+                    assertEquals(0, settled(pager).failed());
+                }
+                stop.set(true);
+                for (CompletableFuture<Long> each : readers) {
+                    assertEquals(0, each.get(30, TimeUnit.SECONDS));
+                }
+            }
+        }
+    }
+
+    @Test
+    void aSourceCutShortFailsFetchAndClose() throws Exception {
+        MemoryRegion region = MemoryRegion.anonymous(content.length);
+        Pager pager = Pager.of(region, PageSource.file(file)).faultAround(PAGE).start();
+        region.fetch(0, PAGE);
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.truncate(10 * PAGE + 1);
+        }
+        UffdException e = assertThrows(UffdException.class, () -> region.fetch(50 * PAGE, 1));
+        assertEquals(Abi.EFAULT, e.errno());
+        assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
+        assertThrows(UffdException.class, () -> pager.prefetch(5 * PAGE, 1));
+        assertTrue(assertThrows(UffdException.class, pager::close).getMessage().contains("close the region to give them up"));
+        assertEquals(3, settled(pager).failed());
+        assertEquals(content[0], region.asByteBuffer(0, 1).get(0));
+        region.close();
+        assertThrows(IllegalStateException.class, pager::stats);
+    }
+
+    @Test
+    void aPagerNobodyRefersToGoesOn() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
+            Pager.of(region, PageSource.file(file)).start();
+            for (int i = 0; i < 5; i++) {
+                System.gc();
+                Thread.sleep(10);
+            }
+            assertSame(region);
+        }
+    }
+}

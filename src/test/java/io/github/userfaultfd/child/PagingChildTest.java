@@ -258,4 +258,38 @@ class PagingChildTest {
                 .run(DEADLINE, Cycles.class, "1000000").assertExit(0);
         System.out.println(result.output().strip());
     }
+
+    /** Buffers of a region that is closed meanwhile, in many ways of access. */
+    static final class Late {
+        public static void main(String[] arguments) throws Exception {
+            int refused = 0;
+            for (int round = 0; round < 200; round++) {
+                MemoryRegion region = MemoryRegion.anonymous(4 * PAGE);
+                ByteBuffer buffer = region.asByteBuffer(PAGE, 64);
+                ByteBuffer slice = buffer.slice(8, 16);
+                ByteBuffer readOnly = buffer.asReadOnlyBuffer();
+                region.close();
+                Runnable[] accesses = {() -> buffer.get(0), () -> buffer.put(0, (byte) 1), () -> buffer.getLong(8),
+                    () -> slice.get(3), () -> readOnly.getInt(0), () -> buffer.get(0, new byte[64]),
+                    () -> buffer.put(ByteBuffer.allocate(8)), () -> buffer.asLongBuffer().get(0),
+                    () -> new java.util.zip.CRC32().update(buffer.duplicate()), () -> buffer.mismatch(slice)};
+                for (Runnable each : accesses) {
+                    try {
+                        each.run();
+                        throw new AssertionError("a late access went through");
+                    } catch (IllegalStateException e) {
+                        refused++;
+                    }
+                }
+            }
+            System.out.println(refused + " late accesses refused");
+        }
+    }
+
+    @Test
+    void lateAccessesAreRefusedOnANewerJdk() throws Exception {
+        ChildJvm.Result result = new ChildJvm().java(Needs.newerJava()).options("--enable-native-access=ALL-UNNAMED")
+                .run(DEADLINE, Late.class).assertExit(0);
+        assertEquals("2000 late accesses refused\n", result.output());
+    }
 }

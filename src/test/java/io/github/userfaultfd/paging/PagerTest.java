@@ -263,6 +263,20 @@ class PagerTest {
         assertEquals(descriptors, ProcessState.descriptors());
     }
 
+    @Test
+    void detachingLeavesNothingToRead() throws Exception {
+        int descriptors = ProcessState.descriptors();
+        MemoryRegion region = MemoryRegion.anonymous(content.length);
+        Pager pager = Pager.of(region, PageSource.file(file)).onClose(Close.DETACH).start();
+        region.fetch(0, PAGE);
+        pager.close();
+        // From native code, where a late access is an error and no crash.
+        assertEquals(Abi.EFAULT, assertThrows(UffdException.class, () -> region.fetch(0, 1)).errno());
+        assertEquals(Abi.EFAULT, assertThrows(UffdException.class, () -> region.fetch(100 * PAGE, 1)).errno());
+        region.close();
+        assertEquals(descriptors, ProcessState.descriptors());
+    }
+
     /** Readers go over the region while it is closed by filling: no byte may ever differ from the source. */
     @Test
     void closingFillsWhileReadersRead() throws Exception {

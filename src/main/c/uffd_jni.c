@@ -3,6 +3,7 @@
 #include "io_github_userfaultfd_internal_Abi.h"
 #include "io_github_userfaultfd_internal_Native.h"
 #include "uffd_abi.h"
+#include "uffd_fill.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
 #include "uffd_sigbus.h"
@@ -112,11 +113,25 @@ SAME(MEMORY_FD, LONG_AT(struct uffd_memory, fd));
 SAME(MEMORY_LONGS, sizeof(struct uffd_memory) / sizeof(int64_t));
 SAME(STATS_FAULTS, LONG_AT(struct uffd_pager_stats, faults));
 SAME(STATS_PAGES, LONG_AT(struct uffd_pager_stats, pages));
-SAME(STATS_BYTES, LONG_AT(struct uffd_pager_stats, bytes));
 SAME(STATS_PRESENT, LONG_AT(struct uffd_pager_stats, present));
 SAME(STATS_RETRIED, LONG_AT(struct uffd_pager_stats, retried));
 SAME(STATS_FAILED, LONG_AT(struct uffd_pager_stats, failed));
+SAME(STATS_NANOSECONDS, LONG_AT(struct uffd_pager_stats, nanoseconds));
 SAME(STATS_LONGS, sizeof(struct uffd_pager_stats) / sizeof(int64_t));
+SAME(OPTION_FD, LONG_AT(struct uffd_pager_options, fd));
+SAME(OPTION_ADDRESS, LONG_AT(struct uffd_pager_options, address));
+SAME(OPTION_LENGTH, LONG_AT(struct uffd_pager_options, length));
+SAME(OPTION_PAGE, LONG_AT(struct uffd_pager_options, page));
+SAME(OPTION_SOURCE, LONG_AT(struct uffd_pager_options, source));
+SAME(OPTION_AROUND, LONG_AT(struct uffd_pager_options, around));
+SAME(OPTION_ENGINE, LONG_AT(struct uffd_pager_options, engine));
+SAME(OPTION_THREADS, LONG_AT(struct uffd_pager_options, threads));
+SAME(OPTION_ON_FAILURE, LONG_AT(struct uffd_pager_options, on_failure));
+SAME(OPTION_LONGS, sizeof(struct uffd_pager_options) / sizeof(int64_t));
+SAME(ENGINE_INLINE, UFFD_ENGINE_INLINE);
+SAME(ENGINE_THREAD, UFFD_ENGINE_THREAD);
+SAME(FAILURE_ABORT, UFFD_FAILURE_ABORT);
+SAME(FAILURE_FILL, UFFD_FAILURE_FILL);
 SAME(EPERM, EPERM);
 SAME(ENOENT, ENOENT);
 SAME(ESRCH, ESRCH);
@@ -225,6 +240,11 @@ NATIVE(jint, pagerDetach, STATIC, jlong pager)
     return uffd_pager_detach(at(pager));
 }
 
+NATIVE(jint, pagerFailedErrno, STATIC, jlong pager)
+{
+    return uffd_pager_failed_errno(at(pager));
+}
+
 NATIVE(jint, pagerFill, STATIC, jlong pager, jlong offset, jlong length)
 {
     return uffd_pager_fill(at(pager), (size_t)offset, (size_t)length);
@@ -241,22 +261,21 @@ NATIVE(jint, pagerFree, STATIC, jlong pager)
     return 0;
 }
 
-NATIVE(jlong, pagerStart, STATIC, jint fd, jlong address, jlong length, jlong page, jlong source, jlong around)
+NATIVE(jlong, pagerNextFailed, STATIC, jlong pager, jlong offset)
 {
-    struct uffd_pager wanted = {
-        .fd = fd, .base = (uintptr_t)address, .length = (size_t)length, .page = (size_t)page,
-        .around = (size_t)around, .source = at(source),
-    };
+    return uffd_pager_next_failed(at(pager), (size_t)offset);
+}
+
+NATIVE(jlong, pagerStart, STATIC, jlong options)
+{
     struct uffd_pager *pager = NULL;
-    int failed = uffd_pager_start(&wanted, &pager);
+    int failed = uffd_pager_start(at(options), &pager);
     return failed ? failed : handle(pager);
 }
 
 NATIVE(jint, pagerStats, STATIC, jlong pager, jlong stats)
 {
-    _Atomic(int64_t) *counters = (void *)&((struct uffd_pager *)at(pager))->stats;
-    for (int i = 0; i < io_github_userfaultfd_internal_Abi_STATS_LONGS; i++)
-        ((int64_t *)at(stats))[i] = atomic_load_explicit(&counters[i], memory_order_relaxed);
+    uffd_pager_stats(at(pager), at(stats));
     return 0;
 }
 
@@ -293,6 +312,11 @@ NATIVE(jint, residency, STATIC, jlong address, jlong length, jlong page, jlong b
 NATIVE(jint, retire, STATIC, jlong address, jlong length)
 {
     return uffd_memory_retire(at(address), (size_t)length);
+}
+
+NATIVE(jint, sigbusIsOurs, STATIC)
+{
+    return uffd_sigbus_is_ours();
 }
 
 NATIVE(jlong, sourceFile, STATIC, jlong path, jlong offset, jlong length, jlong mapped)

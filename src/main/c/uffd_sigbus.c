@@ -5,6 +5,7 @@
 
 #include "uffd_abi.h"
 #include "uffd_arch.h"
+#include "uffd_inline.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,17 +29,27 @@ static struct toucher touchers[64];
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction previous;  // written once under install_lock, before the handler can run
 
-// Signal handler. What happened to a SIGBUS before this library came.
+// Signal handler. What happened to a SIGBUS before this library came, under the conditions that its handler asked for: ours runs
+// with its mask, but also lets a second SIGBUS through.
 static void hand_on(int number, siginfo_t *info, void *context)
 {
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
-    } else {
+    int has_handler = (previous.sa_flags & SA_SIGINFO) || (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN);
+    if (!has_handler) {
         // The default ends the process, and an ignored fault does too: put it back and let the instruction fault again.
         sigaction(number, &previous, NULL);
+        return;
     }
+    sigset_t itself, before;
+    sigemptyset(&itself);
+    sigaddset(&itself, number);
+    if (!(previous.sa_flags & SA_NODEFER))
+        sigprocmask(SIG_BLOCK, &itself, &before);
+    if (previous.sa_flags & SA_SIGINFO)
+        previous.sa_sigaction(number, info, context);
+    else
+        previous.sa_handler(number);
+    if (!(previous.sa_flags & SA_NODEFER))
+        sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 // Signal handler. The slot of the calling thread if the fault is in the memory it reads on purpose.
@@ -57,11 +68,15 @@ static struct toucher *toucher_of(uintptr_t address)
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
     int kept_errno = errno;
-    struct toucher *toucher = toucher_of((uintptr_t)info->si_addr);
-    errno = kept_errno;
-    if (toucher)
-        siglongjmp(toucher->back, 1);
-    hand_on(number, info, context);
+    uintptr_t address = (uintptr_t)info->si_addr;
+    // A missing page has an address and no hardware error; a signal that somebody sent has neither.
+    int resolved = info->si_code == BUS_ADRERR && uffd_inline_resolve(address) == 0;
+    if (!resolved) {
+        struct toucher *toucher = info->si_code > 0 ? toucher_of(address) : NULL;
+        if (toucher)
+            siglongjmp(toucher->back, 1);
+        hand_on(number, info, context);
+    }
     errno = kept_errno;
 }
 

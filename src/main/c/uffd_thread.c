@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread is a plain pthread: it never attaches to the JVM, so no safepoint waits for it and no JVM exit either, and it has
-// all signals blocked, so the JVM's never land on it.
+// The threads are plain pthreads: they never attach to the JVM, so no safepoint waits for them and no JVM exit either, and they
+// have all signals blocked, so the JVM's never land on them.
 #include "uffd_thread.h"
 
 #include "uffd_abi.h"
 #include "uffd_arch.h"
-#include "uffd_pager.h"
+#include "uffd_fill.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -22,51 +22,58 @@ UFFD_OLD_SYMBOL(pthread_attr_setstacksize);
 
 enum { STACK_BYTES = 256 * 1024, BATCH = 32 };
 
-struct uffd_thread {
-    struct uffd_pager *pager;
-    int stop;  // an eventfd: readable when the loop has to end
-    pthread_t id;
+struct uffd_threads {
+    struct uffd_paged *paged;
+    int stop;  // an eventfd: readable when the loops have to end
+    int count;
+    pthread_t ids[];
 };
 
-// No lock; the engine's thread. Reads what has come, many faults a call, and resolves each. The descriptor has no EVENT_*
-// feature, so there is nothing but faults.
-static void resolve_batch(struct uffd_pager *pager)
+// No lock; an engine's thread. A fault of a region that has ended is woken to see for itself what became of it.
+static void resolve(struct uffd_paged *paged, uintptr_t address)
+{
+    int64_t start = uffd_nanoseconds();
+    unsigned stripe = uffd_stripe_here();
+    int failed = uffd_fill_fault(paged, address, stripe);
+    if (failed && !atomic_load(&paged->ended))
+        uffd_fill_abort(paged, address, failed);
+    atomic_fetch_add_explicit(&paged->stripes[stripe].nanoseconds, uffd_nanoseconds() - start, memory_order_relaxed);
+}
+
+// No lock; an engine's thread. Reads what has come, many faults a call, and resolves each; another thread may have been faster.
+// The descriptor has no EVENT_* feature, so there is nothing but faults.
+static void resolve_batch(struct uffd_paged *paged)
 {
     struct uffd_msg messages[BATCH];
-    ssize_t bytes = read(pager->fd, messages, sizeof messages);
-    if (bytes < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            uffd_pager_abort(pager, pager->base, -errno);
-        return;
-    }
-    for (size_t i = 0; i < (size_t)bytes / sizeof messages[0]; i++) {
-        uintptr_t address = (uintptr_t)messages[i].arg.pagefault.address;
-        int failed = messages[i].event == UFFD_EVENT_PAGEFAULT ? uffd_pager_fault(pager, address) : 0;
-        if (failed)
-            uffd_pager_abort(pager, address, failed);
+    ssize_t bytes = read(paged->fd, messages, sizeof messages);
+    if (bytes < 0 && errno != EAGAIN && errno != EINTR)
+        uffd_fill_abort(paged, paged->base, -errno);
+    for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof messages[0]; i++) {
+        if (messages[i].event == UFFD_EVENT_PAGEFAULT)
+            resolve(paged, (uintptr_t)messages[i].arg.pagefault.address);
     }
 }
 
-// No lock; the engine's thread. Ends only by the eventfd: whoever stops it has made sure that no page is missing.
+// No lock; an engine's thread. Ends only by the eventfd: whoever stops it has made sure that no page is missing.
 static void *run(void *argument)
 {
-    struct uffd_thread *self = argument;
+    struct uffd_threads *self = argument;
     prctl(PR_SET_NAME, "userfaultfd", 0, 0, 0);
-    struct pollfd ready[2] = { { .fd = self->stop, .events = POLLIN }, { .fd = self->pager->fd, .events = POLLIN } };
+    struct pollfd ready[2] = { { .fd = self->stop, .events = POLLIN }, { .fd = self->paged->fd, .events = POLLIN } };
     for (;;) {
         if (poll(ready, 2, -1) < 0 && errno != EINTR)
-            uffd_pager_abort(self->pager, self->pager->base, -errno);
+            uffd_fill_abort(self->paged, self->paged->base, -errno);
         if (ready[0].revents)
             return NULL;
         if (ready[1].revents & POLLIN)
-            resolve_batch(self->pager);
+            resolve_batch(self->paged);
         else if (ready[1].revents)
-            uffd_pager_abort(self->pager, self->pager->base, -EBADF);
+            uffd_fill_abort(self->paged, self->paged->base, -EBADF);
     }
 }
 
 // No lock; any thread. A new thread takes its signal mask from the one that makes it.
-static int create_thread(struct uffd_thread *thread)
+static int create_threads(struct uffd_threads *threads, int wanted)
 {
     pthread_attr_t attributes;
     int error = pthread_attr_init(&attributes);
@@ -76,38 +83,42 @@ static int create_thread(struct uffd_thread *thread)
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);  // on Linux the calling thread's own; pthread_sigmask has a new symbol version
-    if (!error)
-        error = pthread_create(&thread->id, &attributes, run, thread);
+    while (!error && threads->count < wanted) {
+        error = pthread_create(&threads->ids[threads->count], &attributes, run, threads);
+        if (!error)
+            threads->count++;
+    }
     sigprocmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;
 }
 
-// No lock; any thread. The pager lives until uffd_thread_stop has returned.
-int uffd_thread_start(struct uffd_pager *pager, struct uffd_thread **result)
+// No lock; any thread. The region lives until uffd_threads_stop has returned.
+int uffd_threads_start(struct uffd_paged *paged, int count, struct uffd_threads **result)
 {
-    struct uffd_thread *thread = calloc(1, sizeof *thread);
-    if (!thread)
+    struct uffd_threads *threads = calloc(1, sizeof *threads + (size_t)count * sizeof threads->ids[0]);
+    if (!threads)
         return -ENOMEM;
-    thread->pager = pager;
-    thread->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int failed = thread->stop < 0 ? -errno : create_thread(thread);
+    threads->paged = paged;
+    threads->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int failed = threads->stop < 0 ? -errno : create_threads(threads, count);
     if (failed) {
-        if (thread->stop >= 0)
-            close(thread->stop);
-        free(thread);
+        uffd_threads_stop(threads);
         return failed;
     }
-    *result = thread;
+    *result = threads;
     return 0;
 }
 
-// Waits for the thread's last fault; one thread, not the engine's. An eventfd's write cannot fail with room for 2^64 - 2.
-void uffd_thread_stop(struct uffd_thread *thread)
+// Waits for the threads' last faults; one thread, not the engine's. An eventfd's write cannot fail with room for 2^64 - 2.
+void uffd_threads_stop(struct uffd_threads *threads)
 {
     uint64_t one = 1;
-    if (write(thread->stop, &one, sizeof one) == (ssize_t)sizeof one)
-        pthread_join(thread->id, NULL);
-    close(thread->stop);
-    free(thread);
+    if (threads->stop >= 0 && write(threads->stop, &one, sizeof one) == (ssize_t)sizeof one) {
+        for (int i = 0; i < threads->count; i++)
+            pthread_join(threads->ids[i], NULL);
+    }
+    if (threads->stop >= 0)
+        close(threads->stop);
+    free(threads);
 }

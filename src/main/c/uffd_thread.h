@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Engine THREAD: a thread of C that resolves the faults of one pager.
+// Engine THREAD: threads of C that resolve the faults of one region.
 #ifndef UFFD_THREAD_H
 #define UFFD_THREAD_H
 
-struct uffd_pager;
-struct uffd_thread;
+struct uffd_paged;
+struct uffd_threads;
 
-int uffd_thread_start(struct uffd_pager *pager, struct uffd_thread **result);
-void uffd_thread_stop(struct uffd_thread *thread);
+int uffd_threads_start(struct uffd_paged *paged, int count, struct uffd_threads **result);
+void uffd_threads_stop(struct uffd_threads *threads);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** userfaultfd(2) for Java: page faults, lazy paging, and off-heap memory that is aligned to pages. */
 module io.github.userfaultfd {
+    requires static jdk.jfr;
     requires org.scijava.nativelib;
 
     exports io.github.userfaultfd;

@@ -113,13 +113,29 @@ public final class Abi {
     public static final int MEMORY_FD = 2;
     public static final int MEMORY_LONGS = 3;
 
+    // Native.pagerStart: the longs that go in (struct uffd_pager_options).
+    public static final int OPTION_FD = 0;
+    public static final int OPTION_ADDRESS = 1;
+    public static final int OPTION_LENGTH = 2;
+    public static final int OPTION_PAGE = 3;
+    public static final int OPTION_SOURCE = 4;
+    public static final int OPTION_AROUND = 5;
+    public static final int OPTION_ENGINE = 6;
+    public static final int OPTION_THREADS = 7;
+    public static final int OPTION_ON_FAILURE = 8;
+    public static final int OPTION_LONGS = 9;
+    public static final int ENGINE_INLINE = 0;
+    public static final int ENGINE_THREAD = 1;
+    public static final int FAILURE_ABORT = 0;
+    public static final int FAILURE_FILL = 1;
+
     // Native.pagerStats (struct uffd_pager_stats), all counted since the start.
     public static final int STATS_FAULTS = 0;
     public static final int STATS_PAGES = 1;
-    public static final int STATS_BYTES = 2;
-    public static final int STATS_PRESENT = 3;
-    public static final int STATS_RETRIED = 4;
-    public static final int STATS_FAILED = 5;
+    public static final int STATS_PRESENT = 2;
+    public static final int STATS_RETRIED = 3;
+    public static final int STATS_FAILED = 4;
+    public static final int STATS_NANOSECONDS = 5;
     public static final int STATS_LONGS = 6;
 
     // errno values that the library speaks of by name.

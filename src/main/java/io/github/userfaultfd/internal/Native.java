@@ -56,17 +56,26 @@ public final class Native {
     /** Replaces the region by a mapping that raises SIGBUS, wakes whoever waits for a page, and stops the engine. */
     public static native int pagerDetach(long pager);
 
+    /** The errno value of the latest failed page, 0 without one. */
+    public static native int pagerFailedErrno(long pager);
+
     /** Fills every missing page of a range; 0 or what stopped it. */
     public static native int pagerFill(long pager, long offset, long length);
 
-    /** Unregisters a region that has no missing page left, and stops the engine. */
+    /** Fills what is missing, unregisters the region, and stops the engine; 0 or what stopped the filling, and all goes on. */
     public static native int pagerFinish(long pager);
 
-    /** Frees a pager that was finished or detached. */
+    /** Frees a pager that was finished or detached, when its region is given up or about to be served by another. */
     public static native int pagerFree(long pager);
 
-    /** Registers the region and starts the engine; the pager's handle. It takes over neither descriptor nor source. */
-    public static native long pagerStart(int fd, long address, long length, long pageSize, long source, long around);
+    /** The offset of the first failed page from {@code offset} on, or -ENOENT. */
+    public static native long pagerNextFailed(long pager, long offset);
+
+    /**
+     * Registers a region and starts the engine; {@code options} is the address of {@link Abi#OPTION_LONGS} longs. The pager's
+     * handle. It takes over neither descriptor nor source.
+     */
+    public static native long pagerStart(long options);
 
     /** Copies {@link Abi#STATS_LONGS} longs. */
     public static native int pagerStats(long pager, long stats);
@@ -91,6 +100,9 @@ public final class Native {
 
     /** Puts a mapping that raises SIGBUS over the range. */
     public static native int retire(long address, long length);
+
+    /** 1 if a SIGBUS comes to this library first, else 0. */
+    public static native int sigbusIsOurs();
 
     /** Maps a file read-only as a source; {@code path} is the address of a zero-terminated name. Its handle. */
     public static native long sourceFile(long path, long offset, long length, long mappedLength);

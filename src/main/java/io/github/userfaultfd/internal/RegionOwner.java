@@ -27,6 +27,7 @@ public final class RegionOwner implements Runnable {
     private final AtomicInteger holders = new AtomicInteger(1);
     private final ReadWriteLock pages = new ReentrantReadWriteLock();
     private Service service;
+    private Runnable leftover = () -> { };
 
     /** Who resolves the faults of a region. Implemented above, known here only by what a region needs of it. */
     public interface Service {
@@ -130,9 +131,26 @@ public final class RegionOwner implements Runnable {
         service = by;
     }
 
-    /** Notes that nobody does any more. */
+    /**
+     * Notes that nobody does any more.
+     *
+     * @param freesWhatIsLeft run when the faults of the region are resolved by somebody else, or its addresses are given back:
+     *     until then a thread may still be on its way from a fault to the handler
+     */
+    public synchronized void unclaim(Runnable freesWhatIsLeft) {
+        service = null;
+        leftover = freesWhatIsLeft;
+    }
+
+    /** Notes that a claim came to nothing. */
     public synchronized void unclaim() {
         service = null;
+    }
+
+    /** Frees what the service before this one left, when late faults come to this one. */
+    public synchronized void freeLeftover() {
+        leftover.run();
+        leftover = () -> { };
     }
 
     /** One more object needs the addresses. */
@@ -144,6 +162,7 @@ public final class RegionOwner implements Runnable {
     public void drop() {
         if (holders.decrementAndGet() == 0) {
             endService();
+            freeLeftover();
             LIVE.remove(address, this);
             Native.unmap(address, length);
             if (alias != 0) {

@@ -20,6 +20,12 @@ public final class Scratch {
         return address;
     }
 
+    /** Sets one of them. */
+    public Scratch set(int index, long value) {
+        buffer.putLong(index * Long.BYTES, value);
+        return this;
+    }
+
     /** {@return one of them} */
     public long get(int index) {
         return buffer.getLong(index * Long.BYTES);

@@ -241,6 +241,21 @@ public final class MemoryRegion implements AutoCloseable {
     }
 
     /**
+     * A buffer whose pages are all there: {@link #fetch} and {@link #asByteBuffer} in one. For buffers that are handed to system
+     * calls, such as those of channels and sockets: the kernel does not wait for a missing page there but fails with EFAULT.
+     *
+     * @param offset where it begins
+     * @param length its capacity
+     * @return a direct buffer
+     * @throws IOException if a page cannot be had
+     */
+    public ByteBuffer fetchBuffer(long offset, int length) throws IOException {
+        ByteBuffer buffer = asByteBuffer(offset, length);
+        fetch(offset, length);
+        return buffer;
+    }
+
+    /**
      * Takes pages out of this mapping, madvise(2) with MADV_DONTNEED: they are missing again. Private memory loses what was
      * written; shared memory keeps it and maps it again at the next access. Huge pages: Linux 5.18.
      *

@@ -2,8 +2,8 @@
 package io.github.userfaultfd.paging;
 
 import io.github.userfaultfd.Uffd;
-import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.UnsupportedFeaturesException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
@@ -13,8 +13,10 @@ import io.github.userfaultfd.internal.UseCount;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
 
 /**
  * Fills the pages of a region from a source when they are touched. The faults are resolved by native code, so the region's
@@ -27,12 +29,16 @@ import java.util.concurrent.ConcurrentHashMap;
  * }
  * }</pre>
  *
- * <p>A page that cannot be filled (the file was cut short, an I/O error) ends the process with one line that names it: nothing
- * ever goes on with a wrong byte. {@link #prefetch} and {@link MemoryRegion#fetch} before the access give an exception instead.
+ * <p>A page that cannot be filled (the file was cut short, an I/O error) ends the process with one line that names it, unless
+ * {@link FailurePolicy} is set otherwise: nothing ever goes on with a wrong byte unseen. {@link #prefetch} and
+ * {@link MemoryRegion#fetch} before the access give an exception instead.
  *
- * <p>The pager lives as long as its region even if it is not referred to. System calls on missing pages, such as reading from
- * a channel into the region, fail with EFAULT unless the pager is {@link Builder#userModeOnly(boolean) not user-mode-only}:
- * fetch first. All methods can be called from any thread; on a closed pager they throw {@link IllegalStateException}.
+ * <p>The source's latency adds to the JVM's time to safepoint, as with a mapped file: memory and local files are fine, slow
+ * sources want {@link #prefetch}. System calls on missing pages, such as reading from a channel into the region, fail with
+ * EFAULT unless the pager is {@link PagerBuilder#userModeOnly(boolean) not user-mode-only}: {@link MemoryRegion#fetchBuffer}.
+ *
+ * <p>The pager lives as long as its region even if it is not referred to. All methods can be called from any thread; on a
+ * closed pager they throw {@link IllegalStateException}.
  */
 public final class Pager implements AutoCloseable {
     private static final Set<Pager> OPEN = ConcurrentHashMap.newKeySet();
@@ -41,88 +47,18 @@ public final class Pager implements AutoCloseable {
     private final PageSource source;
     private final FaultEngine engine;
     private final Close onClose;
+    private final Consumer<? super PageFailure> failureListener;
     private final Uffd uffd;
     private final long sourceHandle;
     private final long handle;
     private final UseCount uses = new UseCount();
 
-    /** Collects the options of a pager. */
-    public static final class Builder {
-        private static final long DEFAULT_AROUND = 64 * 1024;
+    /** INLINE cannot be had; the message says why. AUTO takes THREAD then. */
+    static final class InlineUnavailableException extends UffdException {
+        private static final long serialVersionUID = 1L;
 
-        private final RegionOwner owner;
-        private final PageSource source;
-        private FaultEngine engine = FaultEngine.AUTO;
-        private Close onClose = Close.FILL;
-        private long around;
-        private boolean userModeOnly = true;
-
-        private Builder(RegionOwner owner, PageSource source) {
-            this.owner = owner;
-            this.source = source;
-            around = Math.max(owner.pageSize(), DEFAULT_AROUND);
-        }
-
-        /**
-         * Who resolves the faults. {@link FaultEngine#AUTO} unless set.
-         *
-         * @param by the engine
-         * @return this builder
-         */
-        public Builder engine(FaultEngine by) {
-            engine = Objects.requireNonNull(by, "engine");
-            return this;
-        }
-
-        /**
-         * How much is filled for one fault, aligned to itself: more makes sequential reading faster and a single access
-         * slower. 64 KiB unless set, or one page if that is larger.
-         *
-         * @param bytes a power of two, at least a page of the region
-         * @return this builder
-         */
-        public Builder faultAround(long bytes) {
-            if (Long.bitCount(bytes) != 1 || bytes < owner.pageSize()) {
-                throw new IllegalArgumentException("faultAround: " + bytes
-                        + " bytes is not a power of two of at least a page, " + owner.pageSize() + " bytes");
-            }
-            around = bytes;
-            return this;
-        }
-
-        /**
-         * What becomes of missing pages when the pager is closed. {@link Close#FILL} unless set.
-         *
-         * @param how what to do
-         * @return this builder
-         */
-        public Builder onClose(Close how) {
-            onClose = Objects.requireNonNull(how, "how");
-            return this;
-        }
-
-        /**
-         * Whether only faults of user mode are resolved. True unless set; false needs a right, see
-         * {@link UffdBuilder#userModeOnly}, and then system calls can touch missing pages too.
-         *
-         * @param enabled the new value
-         * @return this builder
-         */
-        public Builder userModeOnly(boolean enabled) {
-            userModeOnly = enabled;
-            return this;
-        }
-
-        /**
-         * Empties the region (<b>what was written to it before is gone</b>), registers it and starts the engine.
-         *
-         * @return the running pager
-         * @throws UffdException if the kernel refuses
-         * @throws IOException if the source cannot be opened
-         * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
-         */
-        public Pager start() throws IOException {
-            return new Pager(this);
+        InlineUnavailableException(int errno, String reason) {
+            super("start", errno, "with engine INLINE", reason);
         }
     }
 
@@ -144,45 +80,76 @@ public final class Pager implements AutoCloseable {
         }
     }
 
-    private Pager(Builder options) throws IOException {
-        owner = options.owner;
-        source = options.source;
-        engine = FaultEngine.THREAD;
-        onClose = options.onClose;
+    Pager(PagerBuilder options, FaultEngine engine) throws IOException {
+        this.owner = options.owner;
+        this.source = options.source;
+        this.engine = engine;
+        this.onClose = options.onClose;
+        this.failureListener = options.failureListener;
         owner.enter();
-        boolean claimed = false;
-        long openSource = 0;
         Uffd openUffd = null;
+        long openSource = 0;
+        long result = 0;
         try {
             owner.claim(new Service());
-            claimed = true;
-            refuseSourceOfOther();
-            openSource = source.open(owner.length(), owner.pageSize());
-            openUffd = new UffdBuilder().closeOnExec(true).nonBlocking(true).userModeOnly(options.userModeOnly).create();
-            long result = Native.pagerStart(openUffd.fd(), owner.address(), owner.length(), owner.pageSize(), openSource,
-                    options.around);
-            if (result < 0) {
-                throw new UffdException("start", (int) -result, "a pager of the region " + text());
+            try {
+                refuseSourceOfOther();
+                openSource = source.open(owner.length(), owner.pageSize());
+                openUffd = open(options, engine);
+                result = Native.pagerStart(nativeOptions(options, openUffd, openSource).address());
+                if (result < 0) {
+                    throw refused((int) -result);
+                }
+            } finally {
+                if (result <= 0) {
+                    owner.unclaim();
+                    if (openUffd != null) {
+                        openUffd.close();
+                    }
+                    if (openSource != 0) {
+                        Native.sourceFree(openSource);
+                    }
+                }
             }
             handle = result;
             uffd = openUffd;
             sourceHandle = openSource;
-            OPEN.add(this);
-            claimed = false;
-            openUffd = null;
-            openSource = 0;
+            owner.freeLeftover();
         } finally {
-            if (openUffd != null) {
-                openUffd.close();
-            }
-            if (openSource != 0) {
-                Native.sourceFree(openSource);
-            }
-            if (claimed) {
-                owner.unclaim();
-            }
             owner.exit();
         }
+        OPEN.add(this);
+        PagerMonitor.watch();
+        PagerEvents.started(this);
+    }
+
+    private static Uffd open(PagerBuilder options, FaultEngine engine) throws UffdException {
+        try {
+            return options.descriptor(engine).create();
+        } catch (UnsupportedFeaturesException e) {
+            throw new InlineUnavailableException(e.errno(), e.getMessage());
+        }
+    }
+
+    private Scratch nativeOptions(PagerBuilder options, Uffd openUffd, long openSource) {
+        return new Scratch(Abi.OPTION_LONGS)
+                .set(Abi.OPTION_FD, openUffd.fd())
+                .set(Abi.OPTION_ADDRESS, owner.address())
+                .set(Abi.OPTION_LENGTH, owner.length())
+                .set(Abi.OPTION_PAGE, owner.pageSize())
+                .set(Abi.OPTION_SOURCE, openSource)
+                .set(Abi.OPTION_AROUND, options.around)
+                .set(Abi.OPTION_ENGINE, engine == FaultEngine.INLINE ? Abi.ENGINE_INLINE : Abi.ENGINE_THREAD)
+                .set(Abi.OPTION_THREADS, options.threads)
+                .set(Abi.OPTION_ON_FAILURE, options.failurePolicy == FailurePolicy.FILL ? Abi.FAILURE_FILL : Abi.FAILURE_ABORT);
+    }
+
+    private UffdException refused(int errno) {
+        if (engine == FaultEngine.INLINE && Native.sigbusIsOurs() == 0) {
+            return new InlineUnavailableException(errno,
+                    "other code of this process has replaced the SIGBUS handler of this library");
+        }
+        return new UffdException("start", errno, "a pager of the region " + text());
     }
 
     private void refuseSourceOfOther() {
@@ -194,22 +161,27 @@ public final class Pager implements AutoCloseable {
     }
 
     /**
-     * Describes a pager; {@link Builder#start} makes it.
+     * Describes a pager; {@link PagerBuilder#start} makes it.
      *
      * @param region what to fill
      * @param source where the pages come from
      * @return a builder
      */
-    public static Builder of(MemoryRegion region, PageSource source) {
+    public static PagerBuilder of(MemoryRegion region, PageSource source) {
         Objects.requireNonNull(source, "source");
         RegionOwner owner = RegionOwner.at(region.address());
         if (owner == null || owner.isClosed()) {
             throw new IllegalStateException(region + " is closed");
         }
-        return new Builder(owner, source);
+        return new PagerBuilder(owner, source);
     }
 
-    /** {@return who resolves the faults} */
+    /** The pagers that are open now. */
+    static Set<Pager> open() {
+        return OPEN;
+    }
+
+    /** {@return who resolves the faults, never {@link FaultEngine#AUTO}} */
     public FaultEngine engine() {
         return engine;
     }
@@ -219,7 +191,7 @@ public final class Pager implements AutoCloseable {
      *
      * @param offset where the range begins, in bytes from the region's start
      * @param length in bytes
-     * @throws UffdException EFAULT: the source cannot be read
+     * @throws UffdException EFAULT: the source cannot be read, now or when the page was touched
      * @throws IOException if a page cannot be filled
      */
     public void prefetch(long offset, long length) throws IOException {
@@ -244,17 +216,91 @@ public final class Pager implements AutoCloseable {
         }
     }
 
-    /** {@return what the pager has done so far; takes no lock that a faulting thread would wait for} */
-    public PagerStats stats() {
-        Scratch stats = new Scratch(Abi.STATS_LONGS);
+    /**
+     * Throws if anything is wrong: a page failed and reads as {@link FailurePolicy#PATTERN}, or other code has replaced the
+     * SIGBUS handler that {@link FaultEngine#INLINE} needs.
+     *
+     * @throws UffdException naming the first failed page, or the lost handler
+     */
+    public void check() throws UffdException {
         enter();
         try {
-            Native.pagerStats(handle, stats.address());
+            Optional<PageFailure> failure = nextFailure(0);
+            if (failure.isPresent()) {
+                throw failed("check", failure.get());
+            }
+            if (hasLostHandler()) {
+                throw new UffdException("check", Abi.EBUSY, "of " + this,
+                        "other code of this process has replaced the SIGBUS handler of this library: the next fault is not resolved");
+            }
         } finally {
             uses.release();
         }
-        return new PagerStats(stats.get(Abi.STATS_FAULTS), stats.get(Abi.STATS_PAGES), stats.get(Abi.STATS_BYTES),
-                stats.get(Abi.STATS_PRESENT), stats.get(Abi.STATS_RETRIED), stats.get(Abi.STATS_FAILED));
+    }
+
+    boolean hasLostHandler() {
+        return engine == FaultEngine.INLINE && Native.sigbusIsOurs() == 0;
+    }
+
+    private UffdException failed(String operation, PageFailure first) {
+        return new UffdException(operation, first.errno(), "of the pager of the region " + text(),
+                "the page at offset " + first.offset() + " could not be filled from " + source
+                        + " when it was touched and reads as the failure pattern; it may not be the only one");
+    }
+
+    /** The first failed page from an offset on. The caller holds a use. */
+    private Optional<PageFailure> nextFailure(long offset) {
+        long at = offset < owner.length() ? Native.pagerNextFailed(handle, offset) : -1;
+        return at < 0 ? Optional.empty()
+                : Optional.of(new PageFailure(at, owner.pageSize(), Native.pagerFailedErrno(handle)));
+    }
+
+    /** Gives every failed page to a consumer; nothing if the pager is closed. */
+    void eachFailure(Consumer<? super PageFailure> consumer) {
+        if (uses.acquire()) {
+            try {
+                for (Optional<PageFailure> each = nextFailure(0); each.isPresent();) {
+                    consumer.accept(each.get());
+                    each = nextFailure(each.get().offset() + owner.pageSize());
+                }
+            } finally {
+                uses.release();
+            }
+        }
+    }
+
+    Consumer<? super PageFailure> failureListener() {
+        return failureListener;
+    }
+
+    /** {@return what the pager has done so far; takes no lock that a faulting thread would wait for} */
+    public PagerStats stats() {
+        enter();
+        try {
+            return readStats();
+        } finally {
+            uses.release();
+        }
+    }
+
+    /** The statistics, empty if the pager is closed. */
+    Optional<PagerStats> statsIfOpen() {
+        if (!uses.acquire()) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(readStats());
+        } finally {
+            uses.release();
+        }
+    }
+
+    private PagerStats readStats() {
+        Scratch stats = new Scratch(Abi.STATS_LONGS);
+        Native.pagerStats(handle, stats.address());
+        long pages = stats.get(Abi.STATS_PAGES);
+        return new PagerStats(stats.get(Abi.STATS_FAULTS), pages, pages * owner.pageSize(), stats.get(Abi.STATS_PRESENT),
+                stats.get(Abi.STATS_RETRIED), stats.get(Abi.STATS_FAILED), stats.get(Abi.STATS_NANOSECONDS));
     }
 
     private void enter() {
@@ -264,48 +310,52 @@ public final class Pager implements AutoCloseable {
     }
 
     /**
-     * Stops paging, with the missing pages treated as {@link Builder#onClose} says; a second close does nothing. With
+     * Stops paging, with the missing pages treated as {@link PagerBuilder#onClose} says; a second close does nothing. With
      * {@link Close#FILL} it takes as long as filling takes.
      *
-     * @throws UffdException if the rest cannot be filled; the pager goes on then, and no page has become zeros
+     * @throws UffdException if a page cannot be filled. With {@link FailurePolicy#ABORT} the pager goes on then, and no page has
+     *     become zeros; with {@link FailurePolicy#FILL} it is closed, and what failed reads as the pattern
      */
     @Override
     public void close() throws UffdException {
-        int failed = end(onClose);
-        if (failed < 0) {
-            throw new UffdException("close", -failed, "of the pager of the region " + text(),
-                    "the missing pages cannot be filled from " + source + "; close the region to give them up");
+        Optional<UffdException> failure = end(onClose);
+        if (failure.isPresent()) {
+            throw failure.get();
         }
     }
 
     /** Ends once. While it fills, nobody may discard pages: one discarded behind its back would turn into zeros. */
-    private int end(Close how) {
+    private Optional<UffdException> end(Close how) {
         if (!uses.close()) {
-            return 0;
+            return Optional.empty();
         }
         owner.pages().writeLock().lock();
         try {
             uses.awaitIdle(() -> { });
-            int failed = how == Close.FILL ? Native.pagerFill(handle, 0, owner.length()) : Native.pagerDetach(handle);
-            if (failed == 0 && how == Close.FILL) {
-                failed = Native.pagerFinish(handle);
-            }
+            PagerStats last = readStats();
+            int failed = how == Close.FILL ? Native.pagerFinish(handle) : Native.pagerDetach(handle);
             if (failed < 0) {
                 uses.reopen();
-                return failed;
+                return Optional.of(new UffdException("close", -failed, "of the pager of the region " + text(),
+                        "the missing pages cannot be filled from " + source + "; close the region to give them up"));
             }
-            Native.pagerFree(handle);
-            Native.sourceFree(sourceHandle);
-            uffd.close();
+            Optional<PageFailure> page = how == Close.FILL ? nextFailure(0) : Optional.empty();
             OPEN.remove(this);
-            owner.unclaim();
-            return 0;
+            uffd.close();
+            Native.sourceFree(sourceHandle);
+            owner.unclaim(() -> Native.pagerFree(handle));
+            PagerEvents.closed(this, last);
+            return page.map(first -> failed("close", first));
         } finally {
             owner.pages().writeLock().unlock();
         }
     }
 
-    private String text() {
+    String source() {
+        return source.toString();
+    }
+
+    String text() {
         return Ranges.text(owner.address(), owner.length());
     }
 

@@ -3,7 +3,7 @@ package io.github.userfaultfd.paging;
 
 /**
  * What a pager has done since it was started. The counters are read one after another while faults go on, so they may be a
- * fault apart.
+ * few faults apart.
  *
  * @param faults times a thread had to wait for a page
  * @param pages pages filled, for faults and ahead of them
@@ -11,5 +11,6 @@ package io.github.userfaultfd.paging;
  * @param alreadyPresent times a page was found there already, filled by somebody else meanwhile
  * @param retried fills that the kernel asked to try again
  * @param failed fills that failed
+ * @param faultNanos time spent on resolving faults, in nanoseconds, without the way to the handler and back
  */
-public record PagerStats(long faults, long pages, long bytes, long alreadyPresent, long retried, long failed) {}
+public record PagerStats(long faults, long pages, long bytes, long alreadyPresent, long retried, long failed, long faultNanos) {}

@@ -179,7 +179,7 @@ class PagerTest {
     @Test
     void badOptionsAreNamed() throws Exception {
         try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
-            Pager.Builder builder = Pager.of(region, PageSource.file(file));
+            PagerBuilder builder = Pager.of(region, PageSource.file(file));
             for (long bad : new long[] {0, -1, PAGE / 2, 3 * PAGE}) {
                 assertTrue(assertThrows(IllegalArgumentException.class, () -> builder.faultAround(bad)).getMessage()
                         .startsWith("faultAround: " + bad));

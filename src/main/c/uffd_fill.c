@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uffd_fill.h"
+
+#include "uffd_sys.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+// How long a fill goes on that the kernel refuses with EAGAIN: somebody changes the mappings, or forks, meanwhile.
+static const int64_t RETRY_NANOSECONDS = INT64_C(10000000000);
+// What is filled for the first fault of an access, and at most when it goes on sequentially.
+enum { FIRST_WINDOW = 32 * 1024, LAST_WINDOW = 1024 * 1024 };
+// How often in a row a page may fault that the kernel says is there. Races make it happen a few times.
+enum { STUCK_LIMIT = 1000 };
+
+// No lock; any thread and signal handlers.
+static void count(_Atomic(int64_t) *counter, int64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+// No lock; any thread and signal handlers.
+int64_t uffd_nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// No lock; any thread and signal handlers. Threads are told apart by where their stacks are: no system call, no thread-local
+// storage, and two that meet in one stripe only share its counters.
+unsigned uffd_stripe_here(void)
+{
+    uintptr_t stack = (uintptr_t)__builtin_frame_address(0) >> 16;
+    return (unsigned)((stack ^ stack >> 4 ^ stack >> 8) % UFFD_STRIPES);
+}
+
+// No lock; any thread and signal handlers. Pages that failed once, were discarded and are now filled: they are good again.
+static void clear_failed(struct uffd_paged *paged, size_t from, size_t length)
+{
+    if (!paged->failed_pages || atomic_load_explicit(&paged->failed_errno, memory_order_relaxed) == 0)
+        return;
+    for (size_t index = from / paged->page; index < (from + length) / paged->page; index++)
+        atomic_fetch_and(&paged->failed_pages[index / 64], ~(UINT64_C(1) << (index % 64)));
+}
+
+// No lock; any thread and signal handlers. Copies pages of [from, to) as far as they are missing in one run: bytes done, or
+// -EEXIST if the first page is there, or what else stopped it. ENOENT of a long run may only mean that it crosses two
+// mappings, so the one page is tried before it is believed.
+static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, struct uffd_stripe *stripe)
+{
+    int64_t give_up = 0;
+    for (;;) {
+        int64_t done = uffd_copy(paged->fd, paged->base + from, (uintptr_t)paged->source->base + from, to - from, 0);
+        if (done > 0) {
+            count(&stripe->pages, done / (int64_t)paged->page);
+            clear_failed(paged, from, (size_t)done);
+            return done;
+        }
+        if (done == -EEXIST) {
+            count(&stripe->present, 1);
+            return done;
+        }
+        if (done == -ENOENT && to - from > paged->page) {
+            to = from + paged->page;
+        } else if (done == -EAGAIN) {
+            if (give_up == 0)
+                give_up = uffd_nanoseconds() + RETRY_NANOSECONDS;
+            else if (uffd_nanoseconds() > give_up)
+                return done;
+            sched_yield();
+        } else {
+            return done;
+        }
+        count(&stripe->retried, 1);
+    }
+}
+
+// No lock; any thread and signal handlers.
+static void mark_failed(struct uffd_paged *paged, size_t at, int error)
+{
+    size_t index = at / paged->page;
+    atomic_store(&paged->failed_errno, -error);
+    atomic_fetch_or(&paged->failed_pages[index / 64], UINT64_C(1) << (index % 64));
+}
+
+// No lock; any thread and signal handlers. The bits are looked at for each fill of a range; without the policy there are none.
+static bool is_failed(const struct uffd_paged *paged, size_t at)
+{
+    size_t index = at / paged->page;
+    return paged->failed_pages && (atomic_load(&paged->failed_pages[index / 64]) >> (index % 64) & 1);
+}
+
+// No lock; any thread and signal handlers. The policy FILL: the page becomes the pattern and is noted, before it can be seen.
+static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
+{
+    mark_failed(paged, at, error);
+    int64_t done = uffd_copy(paged->fd, paged->base + at, (uintptr_t)paged->pattern, paged->page, 0);
+    if (done == -EEXIST)
+        return uffd_wake(paged->fd, paged->base + at, paged->page);
+    return done < 0 ? (int)done : 0;
+}
+
+// No lock; any thread and signal handlers. The window for a fault: aligned around the page, or from the page on, twice as long
+// as the last one if the access is where that one ended.
+static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_stripe *stripe, size_t *start, size_t *end)
+{
+    size_t window = paged->around;
+    *start = at;
+    if (window > 0) {
+        *start = at & ~(window - 1);
+    } else if (atomic_load_explicit(&stripe->expected, memory_order_relaxed) == at && at > 0) {
+        window = 2 * atomic_load_explicit(&stripe->window, memory_order_relaxed);
+        window = window < LAST_WINDOW ? window : LAST_WINDOW;
+    } else {
+        window = FIRST_WINDOW;
+    }
+    window = window > paged->page ? window : paged->page;
+    *end = paged->length - *start < window ? paged->length : *start + window;
+    atomic_store_explicit(&stripe->window, window, memory_order_relaxed);
+    atomic_store_explicit(&stripe->expected, *end, memory_order_relaxed);
+}
+
+// No lock; any thread and signal handlers. Fills from the faulting page to the end of its window, then the part before it; each
+// way only as far as nothing is there yet. (To go back to the window's start first would find the same present page for ever.)
+// 0 if the faulting page is there afterwards; pages around it may fail without harm, they are tried again when touched.
+// -ENOENT if the range is not registered (any more).
+int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
+{
+    struct uffd_stripe *stripe = &paged->stripes[index];
+    size_t at = (address - paged->base) & ~(paged->page - 1);
+    size_t start, end;
+    count(&stripe->faults, 1);
+    choose_window(paged, at, stripe, &start, &end);
+    int64_t done = uffd_source_check(paged->source);
+    if (done == 0)
+        done = copy_run(paged, at, end, stripe);
+    if (done == -EEXIST)
+        return uffd_wake(paged->fd, paged->base + at, paged->page);
+    if (done < 0) {
+        if (done == -ENOENT)
+            return -ENOENT;
+        count(&stripe->failed, 1);
+        return paged->on_failure == UFFD_FAILURE_FILL ? fill_pattern(paged, at, (int)done) : (int)done;
+    }
+    if (start < at)
+        copy_run(paged, start, at, stripe);
+    return 0;
+}
+
+// No lock; any thread. One run of a range: bytes done, of a page that is there too.
+static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_stripe *stripe)
+{
+    if (is_failed(paged, at))
+        return -atomic_load(&paged->failed_errno);
+    int64_t done = copy_run(paged, at, end, stripe);
+    if (done == -EEXIST) {
+        uffd_wake(paged->fd, paged->base + at, paged->page);
+        return (int64_t)paged->page;
+    }
+    return done;
+}
+
+// No lock; any thread. Fills each missing page of the range; stops at the first that cannot be filled, or that failed before.
+int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length)
+{
+    struct uffd_stripe *stripe = &paged->stripes[uffd_stripe_here()];
+    int64_t done = uffd_source_check(paged->source);
+    for (size_t end = offset + length; done >= 0 && offset < end; offset += (size_t)done) {
+        done = fill_some(paged, offset, end, stripe);
+        if (done < 0)
+            break;
+    }
+    if (done < 0)
+        count(&stripe->failed, 1);
+    return done < 0 ? (int)done : 0;
+}
+
+// No lock; any thread. Fills the whole region for the last time: what cannot be filled becomes the pattern if the policy is so.
+int uffd_fill_last(struct uffd_paged *paged)
+{
+    if (paged->on_failure != UFFD_FAILURE_FILL)
+        return uffd_fill_range(paged, 0, paged->length);
+    struct uffd_stripe *stripe = &paged->stripes[uffd_stripe_here()];
+    for (size_t at = 0; at < paged->length;) {
+        int64_t done = uffd_source_check(paged->source);
+        if (done == 0)
+            done = copy_run(paged, at, paged->length, stripe);
+        if (done < 0) {
+            int failed = done == -EEXIST ? 0 : fill_pattern(paged, at, (int)done);
+            if (failed)
+                return failed;
+            if (done != -EEXIST)
+                count(&stripe->failed, 1);
+            done = (int64_t)paged->page;
+        }
+        at += (size_t)done;
+    }
+    return 0;
+}
+
+// No lock; any thread. The offset of the first failed page from `offset` on, or -ENOENT.
+int64_t uffd_fill_next_failed(const struct uffd_paged *paged, size_t offset)
+{
+    if (!paged->failed_pages)
+        return -ENOENT;
+    for (size_t index = offset / paged->page; index < paged->length / paged->page;) {
+        uint64_t bits = atomic_load(&paged->failed_pages[index / 64]) >> (index % 64);
+        if (bits & 1)
+            return (int64_t)(index * paged->page);
+        index = bits ? index + (size_t)__builtin_ctzll(bits) : (index / 64 + 1) * 64;
+    }
+    return -ENOENT;
+}
+
+// No lock; any thread and signal handlers. Whether this page has faulted again and again though nothing was missing: a loop
+// that only SIGKILL would end.
+int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned index)
+{
+    struct uffd_stripe *stripe = &paged->stripes[index];
+    size_t at = (address - paged->base) & ~(paged->page - 1);
+    if (atomic_load_explicit(&stripe->stuck_at, memory_order_relaxed) != at) {
+        atomic_store_explicit(&stripe->stuck_at, at, memory_order_relaxed);
+        atomic_store_explicit(&stripe->stuck, 0, memory_order_relaxed);
+    }
+    return atomic_fetch_add_explicit(&stripe->stuck, 1, memory_order_relaxed) >= STUCK_LIMIT;
+}
+
+// No lock; any thread and signal handlers.
+static char *append(char *to, const char *end, const char *text)
+{
+    while (*text && to < end)
+        *to++ = *text++;
+    return to;
+}
+
+// No lock; any thread and signal handlers.
+static char *append_number(char *to, const char *end, uint64_t number, unsigned base)
+{
+    char digits[24];
+    char *digit = digits + sizeof digits;
+    *--digit = 0;
+    do {
+        *--digit = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number > 0);
+    return append(to, end, digit);
+}
+
+// No lock; any thread and signal handlers. The process ends with one clear line: nobody may go on with a page that is wrong.
+_Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address, int error)
+{
+    char line[400];
+    const char *end = line + sizeof line - 1;
+    size_t offset = (address - paged->base) & ~(paged->page - 1);
+    char *at = append(line, end, "userfaultfd: the page at offset ");
+    at = append_number(at, end, offset, 10);
+    at = append(at, end, " (address 0x");
+    at = append_number(at, end, paged->base + offset, 16);
+    at = append(at, end, ") cannot be filled from source ");
+    at = append(at, end, paged->source->name);
+    at = append(at, end, ": errno ");
+    at = append_number(at, end, (uint64_t)(error < 0 ? -error : error), 10);
+    at = append(at, end, error == -EFAULT ? " (the source cannot be read: was its file cut short?)" : "");
+    at = append(at, end, error == -EEXIST ? " (it is there and faults all the same)" : "");
+    at = append(at, end, "; the process ends, because its memory would be wrong\n");
+    if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0)
+        abort();
+    abort();
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.paging;
+
+import jdk.jfr.Category;
+import jdk.jfr.DataAmount;
+import jdk.jfr.Description;
+import jdk.jfr.Event;
+import jdk.jfr.FlightRecorder;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.Period;
+import jdk.jfr.StackTrace;
+import jdk.jfr.Timespan;
+
+/** The only class that refers to jdk.jfr; used through {@link PagerEvents}. */
+final class FlightRecorderEvents {
+    static {
+        FlightRecorder.addPeriodicEvent(Statistics.class, () ->
+                Pager.open().forEach(each -> each.statsIfOpen().ifPresent(stats -> fill(new Statistics(), each, stats).commit())));
+    }
+
+    private FlightRecorderEvents() {}
+
+    /** What every event says. */
+    @Category("userfaultfd")
+    @StackTrace(false)
+    abstract static class PagerEvent extends Event {
+        @Label("Region")
+        String region;
+
+        @Label("Source")
+        String source;
+
+        @Label("Engine")
+        String engine;
+    }
+
+    @Name("io.github.userfaultfd.PagerStarted")
+    @Label("Pager Started")
+    static final class Started extends PagerEvent {}
+
+    /** The counters of {@link PagerStats}. */
+    abstract static class CountersEvent extends PagerEvent {
+        @Label("Faults")
+        long faults;
+
+        @Label("Bytes Filled")
+        @DataAmount
+        long bytes;
+
+        @Label("Already Present")
+        long alreadyPresent;
+
+        @Label("Retried")
+        long retried;
+
+        @Label("Failed")
+        long failed;
+
+        @Label("Time Spent on Faults")
+        @Timespan(Timespan.NANOSECONDS)
+        long faultTime;
+    }
+
+    @Name("io.github.userfaultfd.PagerClosed")
+    @Label("Pager Closed")
+    static final class Closed extends CountersEvent {}
+
+    @Name("io.github.userfaultfd.PagerStatistics")
+    @Label("Pager Statistics")
+    @Description("The counters of an open pager since its start")
+    @Period("1 s")
+    static final class Statistics extends CountersEvent {}
+
+    @Name("io.github.userfaultfd.PageFailed")
+    @Label("Page Failed")
+    static final class Failed extends PagerEvent {
+        @Label("Offset")
+        long offset;
+
+        @Label("errno")
+        int errno;
+    }
+
+    static void started(Pager pager) {
+        name(new Started(), pager).commit();
+    }
+
+    static void closed(Pager pager, PagerStats stats) {
+        fill(new Closed(), pager, stats).commit();
+    }
+
+    static void failed(Pager pager, PageFailure failure) {
+        Failed event = name(new Failed(), pager);
+        event.offset = failure.offset();
+        event.errno = failure.errno();
+        event.commit();
+    }
+
+    private static <T extends CountersEvent> T fill(T event, Pager pager, PagerStats stats) {
+        event.faults = stats.faults();
+        event.bytes = stats.bytes();
+        event.alreadyPresent = stats.alreadyPresent();
+        event.retried = stats.retried();
+        event.failed = stats.failed();
+        event.faultTime = stats.faultNanos();
+        return name(event, pager);
+    }
+
+    private static <T extends PagerEvent> T name(T event, Pager pager) {
+        event.region = pager.text();
+        event.source = pager.source();
+        event.engine = pager.engine().toString();
+        return event;
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.paging;
+
+import java.lang.System.Logger.Level;
+import java.util.BitSet;
+import java.util.Map;
+import java.util.WeakHashMap;
+
+/**
+ * Tells what faulting threads cannot: failed pages, to their listeners and the log, and a SIGBUS handler that was replaced. One
+ * daemon thread looks at all open pagers from time to time and ends with the last of them.
+ */
+final class PagerMonitor implements Runnable {
+    private static final System.Logger LOG = System.getLogger("io.github.userfaultfd");
+    private static final long EVERY_MILLIS = 50;
+
+    private static Thread running;
+
+    private final Map<Pager, BitSet> told = new WeakHashMap<>();
+    private boolean toldHandler;
+
+    private PagerMonitor() {}
+
+    /** Called after a pager was opened. */
+    static synchronized void watch() {
+        if (running == null) {
+            running = new Thread(new PagerMonitor(), "userfaultfd-monitor");
+            running.setDaemon(true);
+            running.start();
+        }
+    }
+
+    private static synchronized boolean ends() {
+        if (Pager.open().isEmpty()) {
+            running = null;
+        }
+        return running == null;
+    }
+
+    @Override
+    public void run() {
+        while (!ends()) {
+            for (Pager each : Pager.open()) {
+                look(each);
+            }
+            try {
+                Thread.sleep(EVERY_MILLIS);
+            } catch (InterruptedException e) {
+                // Nobody has a reason to: the thread is not handed out. It goes on, because pagers rely on it.
+                LOG.log(Level.DEBUG, "interrupted", e);
+            }
+        }
+    }
+
+    private void look(Pager pager) {
+        BitSet pages = told.computeIfAbsent(pager, each -> new BitSet());
+        pager.eachFailure(failure -> {
+            int page = Math.toIntExact(failure.offset() / failure.length());
+            if (!pages.get(page)) {
+                pages.set(page);
+                tell(pager, failure);
+            }
+        });
+        if (pager.hasLostHandler() != toldHandler) {
+            toldHandler = !toldHandler;
+            LOG.log(toldHandler ? Level.ERROR : Level.INFO, toldHandler
+                    ? "other code has replaced the SIGBUS handler of this library; the next fault of a region with engine INLINE"
+                            + " will not be resolved: " + pager
+                    : "the SIGBUS handler is this library's again");
+        }
+    }
+
+    private static void tell(Pager pager, PageFailure failure) {
+        LOG.log(Level.ERROR, pager + ": " + failure);
+        PagerEvents.failed(pager, failure);
+        try {
+            pager.failureListener().accept(failure);
+        } catch (RuntimeException e) {
+            LOG.log(Level.ERROR, "the failure listener of " + pager + " failed", e);
+        }
+    }
+}

@@ -32,6 +32,23 @@ test: target/.jar
 clean:
 	rm -rf target
 
+# The shim and both engines without a JVM, under the sanitizers, with the C flags of the pom. ASLR is off for TSan, which does not
+# know the address layouts of newer kernels.
+CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
+HARNESS = src/test/c/harness_engines.c $(filter-out %/uffd_jni.c,$(wildcard src/main/c/*.c))
+NO_ASLR = $(shell command -v setarch >/dev/null && setarch -R true 2>/dev/null && echo setarch -R)
+SANITIZERS = thread address,undefined
+
+.PHONY: sanitize
+sanitize:
+	@mkdir -p target/test-native
+	@for each in $(SANITIZERS); do \
+	  echo "engines under -fsanitize=$$each"; \
+	  gcc $(CFLAGS) -O1 -g -fno-omit-frame-pointer -fsanitize=$$each -fno-sanitize-recover=all -Isrc/main/c $(HARNESS) \
+	      -o target/test-native/harness-$$each -pthread && \
+	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$each || exit 1; \
+	done
+
+# What holds beyond the tests.
 .PHONY: check
-check: target/.jar
-	@echo "checks: nothing beyond the tests yet"
+check: sanitize

@@ -69,7 +69,8 @@ public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts
                 Scratch created = new Scratch(Abi.CREATED_LONGS);
                 int flags = Abi.CREATE_CLOSE_ON_EXEC | (userModeOnly ? Abi.CREATE_USER_MODE_ONLY : 0);
                 // All ioctls are required, so that the answer tells which there are.
-                int fd = Native.create(flags, method.number(), 0, Ioctl.mask(List.of(Ioctl.values())), created.address());
+                long all = Ioctl.mask(List.of(Ioctl.values()));
+                int fd = (int) created.pass(address -> Native.create(flags, method.number(), 0, all, address));
                 boolean opened = created.get(Abi.CREATED_STAGE) != Abi.STAGE_OPEN;
                 if (fd >= 0) {
                     Native.close(fd);

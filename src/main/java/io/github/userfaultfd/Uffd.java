@@ -65,6 +65,8 @@ public final class Uffd implements AutoCloseable {
         public void run() {
             if (uses.close()) {
                 Net.warnLeaked("userfaultfd " + fd);
+                // The collector may find the object unreachable while a call of it still uses the descriptor.
+                uses.awaitIdle(() -> { });
                 Native.close(fd);
             }
         }

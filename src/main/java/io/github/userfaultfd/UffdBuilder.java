@@ -146,7 +146,7 @@ public final class UffdBuilder {
                 | (userModeOnly ? Abi.CREATE_USER_MODE_ONLY : 0);
         Scratch created = new Scratch(Abi.CREATED_LONGS);
         long wanted = Feature.mask(features);
-        int fd = Native.create(flags, openMethod.number(), wanted, Ioctl.mask(ioctls), created.address());
+        int fd = (int) created.pass(address -> Native.create(flags, openMethod.number(), wanted, Ioctl.mask(ioctls), address));
         if (fd < 0) {
             throw refused(-fd, created);
         }

@@ -161,6 +161,9 @@ public final class RegionOwner implements Runnable {
     /** One object less; the last gives the addresses back. */
     public void drop() {
         if (holders.decrementAndGet() == 0) {
+            // The collector may find the region unreachable while a call of it still works with the addresses.
+            boolean open = uses.close();
+            uses.awaitIdle(() -> { });
             endService();
             freeLeftover();
             LIVE.remove(address, this);
@@ -168,7 +171,7 @@ public final class RegionOwner implements Runnable {
             if (alias != 0) {
                 Native.unmap(alias, length);
             }
-            if (memoryFd >= 0 && uses.close()) {
+            if (memoryFd >= 0 && open) {
                 Native.close(memoryFd);
             }
         }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.internal;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.function.LongUnaryOperator;
 
-/** A few longs of native memory that a native call fills in. Keep the object reachable until they are read. */
+/** A few longs of native memory, for what goes into a native call and what comes out of it. */
 public final class Scratch {
     private final ByteBuffer buffer;
     private final long address;
@@ -15,9 +17,18 @@ public final class Scratch {
         address = Native.directAddress(buffer);
     }
 
-    /** {@return the address of the first} */
-    public long address() {
-        return address;
+    /**
+     * Makes a native call with the address of the first long. Only inside of it the memory is certain to be there: the collector
+     * takes an object away as soon as nothing is going to use it, also while native code works with its address.
+     *
+     * @return what the call returns
+     */
+    public long pass(LongUnaryOperator call) {
+        try {
+            return call.applyAsLong(address);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /** Sets one of them. */

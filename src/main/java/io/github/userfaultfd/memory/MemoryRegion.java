@@ -84,7 +84,7 @@ public final class MemoryRegion implements AutoCloseable {
     private static MemoryRegion map(String operation, int kind, long bytes, long page) throws UffdException {
         long length = Ranges.roundUp(operation, bytes, page);
         Scratch memory = new Scratch(Abi.MEMORY_LONGS);
-        int failed = Native.mapMemory(kind, length, page, memory.address());
+        int failed = (int) memory.pass(address -> Native.mapMemory(kind, length, page, address));
         if (failed < 0) {
             String detail = "of " + length + " bytes";
             throw kind == Abi.MEMORY_HUGE
@@ -292,7 +292,7 @@ public final class MemoryRegion implements AutoCloseable {
         Scratch bits = new Scratch(Math.toIntExact(words));
         owner.enter();
         try {
-            int failed = Native.residency(address() + offset, length, pageSize(), bits.address());
+            int failed = (int) bits.pass(address -> Native.residency(address() + offset, length, pageSize(), address));
             if (failed < 0) {
                 throw new UffdException("residentPages", -failed, "at offset " + offset + ", " + length + " bytes");
             }

@@ -7,6 +7,7 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import java.io.IOException;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.file.Files;
@@ -114,8 +115,12 @@ public abstract sealed class PageSource {
             checkReaches(size, regionLength, regionPage);
             byte[] name = (file + "\0").getBytes(Charset.forName(System.getProperty("sun.jnu.encoding")));
             ByteBuffer nativeName = ByteBuffer.allocateDirect(name.length).put(name);
-            long used = Math.min(size, regionLength);
-            return opened(toString(), Native.sourceFile(Native.directAddress(nativeName), offset, used, regionLength));
+            try {
+                long used = Math.min(size, regionLength);
+                return opened(toString(), Native.sourceFile(Native.directAddress(nativeName), offset, used, regionLength));
+            } finally {
+                Reference.reachabilityFence(nativeName);
+            }
         }
 
         @Override

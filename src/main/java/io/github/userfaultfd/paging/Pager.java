@@ -96,7 +96,7 @@ public final class Pager implements AutoCloseable {
                 refuseSourceOfOther();
                 openSource = source.open(owner.length(), owner.pageSize());
                 openUffd = open(options, engine);
-                result = Native.pagerStart(nativeOptions(options, openUffd, openSource).address());
+                result = nativeOptions(options, openUffd, openSource).pass(Native::pagerStart);
                 if (result < 0) {
                     throw refused((int) -result);
                 }
@@ -297,7 +297,7 @@ public final class Pager implements AutoCloseable {
 
     private PagerStats readStats() {
         Scratch stats = new Scratch(Abi.STATS_LONGS);
-        Native.pagerStats(handle, stats.address());
+        stats.pass(address -> Native.pagerStats(handle, address));
         long pages = stats.get(Abi.STATS_PAGES);
         return new PagerStats(stats.get(Abi.STATS_FAULTS), pages, pages * owner.pageSize(), stats.get(Abi.STATS_PRESENT),
                 stats.get(Abi.STATS_RETRIED), stats.get(Abi.STATS_FAILED), stats.get(Abi.STATS_NANOSECONDS));

@@ -7,6 +7,7 @@
 #include "uffd_arch.h"
 #include "uffd_inline.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+
+UFFD_OLD_SYMBOL(dladdr);
 
 // A thread that reads memory on purpose and wants an error instead of the signal. The handler finds it by its thread id:
 // thread-local storage of a loaded library may allocate at first use, which a signal handler must not.
@@ -27,6 +30,7 @@ struct toucher {
 
 static struct toucher touchers[64];
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(int) installed;
 static struct sigaction previous;  // written once under install_lock, before the handler can run
 
 // Signal handler. What happened to a SIGBUS before this library came, under the conditions that its handler asked for: ours runs
@@ -88,16 +92,30 @@ static int raw_sigaction(const struct uffd_kernel_sigaction *set, struct uffd_ke
 }
 #endif
 
-// No lock; any thread. 1 if a SIGBUS comes here first, 0 if somebody has put another handler there since.
+// No lock; any thread. Another class loader may have loaded another copy of this library, whose handler hands on to ours.
+static int is_another_copy(void *handler)
+{
+    Dl_info info;
+    return handler != (void *)(uintptr_t)SIG_DFL && handler != (void *)(uintptr_t)SIG_IGN && dladdr(handler, &info) != 0
+        && info.dli_fname && strstr(info.dli_fname, "libuserfaultfd_jni") != NULL;
+}
+
+// No lock; any thread. 1 if a SIGBUS comes here, 0 if it does not because somebody has put another handler there since.
 int uffd_sigbus_is_ours(void)
 {
+    void *handler;
 #ifdef UFFD_RAW_SIGACTION
     struct uffd_kernel_sigaction now;
-    return raw_sigaction(NULL, &now) == 0 && now.handler == (void *)(uintptr_t)on_sigbus;
+    if (raw_sigaction(NULL, &now) < 0)
+        return 0;
+    handler = now.handler;
 #else
     struct sigaction now;
-    return sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction == on_sigbus;
+    if (sigaction(SIGBUS, NULL, &now) < 0)
+        return 0;
+    handler = (void *)(uintptr_t)now.sa_sigaction;
 #endif
+    return handler == (void *)(uintptr_t)on_sigbus || (atomic_load(&installed) && is_another_copy(handler));
 }
 
 // Holds install_lock. libc's call first, as every debugger and sanitizer expects; then a look at what the kernel has.
@@ -135,11 +153,10 @@ static int install(void)
 // to stand in front of a handler that may have kept ours as its own predecessor would make a loop.
 int uffd_sigbus_install(void)
 {
-    static int done;
     pthread_mutex_lock(&install_lock);
-    int result = done ? 0 : install();
+    int result = atomic_load(&installed) ? 0 : install();
     if (result == 0)
-        done = 1;
+        atomic_store(&installed, 1);
     pthread_mutex_unlock(&install_lock);
     return result;
 }

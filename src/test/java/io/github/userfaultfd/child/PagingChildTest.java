@@ -9,6 +9,7 @@ import io.github.userfaultfd.EventBuffer;
 import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.Close;
@@ -18,12 +19,16 @@ import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.lang.management.ManagementFactory;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -252,6 +257,49 @@ class PagingChildTest {
         }
     }
 
+    /** The same for pagers, whose regions, sources and threads have to go too. */
+    static final class PagerCycles {
+        public static void main(String[] arguments) throws Exception {
+            int descriptors = 0;
+            int mappings = 0;
+            for (int i = -2000; i < 10_000; i++) {
+                if (i == 0) {
+                    System.gc();
+                    Thread.sleep(200);
+                    descriptors = ProcessState.descriptors();
+                    mappings = ProcessState.mappings();
+                }
+                try (MemoryRegion region = MemoryRegion.shared(4 * PAGE);
+                        Pager pager = Pager.of(region, PageSource.file(Path.of(arguments[0])))
+                                .engine(FaultEngine.valueOf(arguments[1])).start()) {
+                    if (i % 2 == 0) {
+                        region.asByteBuffer(0, 1).get(0);
+                    }
+                    pager.check();
+                }
+                if (i % 500 == 499) {
+                    System.gc(); // the addresses of a region go with the last buffer over it
+                }
+            }
+            for (int i = 0; i < 100 && ProcessState.mappings() > mappings + 8; i++) {
+                System.gc();
+                Thread.sleep(20);
+            }
+            System.out.println("descriptors " + descriptors + " before, " + ProcessState.descriptors() + " after; mappings "
+                    + mappings + " before, " + ProcessState.mappings() + " after");
+            System.exit(descriptors == ProcessState.descriptors() && ProcessState.mappings() <= mappings + 8 ? 0 : 3);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void tenThousandPagersLeaveNothingBehind(FaultEngine engine) throws Exception {
+        Path file = Files.write(directory.resolve("cycles"), new byte[(int) (4 * PAGE)]);
+        ChildJvm.Result result = new ChildJvm().options("-Xmx64m", "-Xms64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC")
+                .run(DEADLINE, PagerCycles.class, file.toString(), engine.name()).assertExit(0);
+        System.out.println(engine + ": " + result.output().strip());
+    }
+
     @Test
     void aMillionDescriptorsLeaveNothingBehind() throws Exception {
         ChildJvm.Result result = new ChildJvm().options("-Xmx64m", "-Xms64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC")
@@ -291,5 +339,72 @@ class PagingChildTest {
         ChildJvm.Result result = new ChildJvm().java(Needs.newerJava()).options("--enable-native-access=ALL-UNNAMED")
                 .run(DEADLINE, Late.class).assertExit(0);
         assertEquals("2000 late accesses refused\n", result.output());
+    }
+
+    /** Two copies of the library, as two web applications would load them: the handler of the second hands on to the first's. */
+    static final class TwoCopies {
+        public static void main(String[] arguments) throws Exception {
+            List<URL> path = new ArrayList<>();
+            for (String each : System.getProperty("java.class.path").split(":")) {
+                path.add(Path.of(each).toUri().toURL());
+            }
+            List<Runnable> readers = new ArrayList<>();
+            for (int copy = 0; copy < 2; copy++) {
+                ClassLoader loader = new URLClassLoader(path.toArray(new URL[0]), ClassLoader.getPlatformClassLoader());
+                readers.add((Runnable) loader.loadClass(InlineReader.class.getName()).getDeclaredConstructor().newInstance());
+            }
+            for (int round = 0; round < 100; round++) {
+                readers.forEach(Runnable::run);
+            }
+            System.out.println("both read");
+        }
+    }
+
+    /** One page a call, through the engine INLINE of the class loader's own copy of the library. */
+    public static final class InlineReader implements Runnable {
+        private final MemoryRegion region;
+        private final Pager pager;
+        private long next;
+
+        /** Starts paging. */
+        public InlineReader() throws Exception {
+            region = MemoryRegion.anonymous(100 * PAGE);
+            pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.INLINE).faultAround(PAGE).start();
+        }
+
+        @Override
+        public void run() {
+            try {
+                if (region.asByteBuffer(next++ * PAGE, 1).get(0) != 0 || pager.stats().faults() != next) {
+                    throw new AssertionError(pager.stats().toString());
+                }
+                pager.check();
+            } catch (UffdException e) {
+                throw new AssertionError(e);
+            }
+        }
+    }
+
+    @Test
+    void twoCopiesOfTheLibraryServeTheirOwnRegions() throws Exception {
+        String jars = ChildJvm.root().resolve("target/lib").toFile().list().length > 0
+                ? String.join(":", Files.list(ChildJvm.root().resolve("target/lib")).map(Path::toString).toList()) : "";
+        ChildJvm.Result result = new ChildJvm().classPath(ChildJvm.classes() + "/:" + ChildJvm.testClasses() + "/:" + jars)
+                .run(DEADLINE, TwoCopies.class).assertExit(0);
+        assertEquals("both read\n", result.output());
+    }
+
+    @Test
+    void aReplacedSignalHandlerIsTold() throws Exception {
+        Path java = Needs.newerJava();
+        ChildJvm.Result result = ChildJvm.run(DEADLINE, List.of(java.toString(), "--enable-native-access=ALL-UNNAMED", "-cp",
+                ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*",
+                ChildJvm.root().resolve("src/test/java25/ReplacedHandler.java").toString())).assertExit(0);
+        String output = result.output();
+        assertTrue(output.contains("check of Pager[INLINE"), output);
+        assertTrue(output.contains("INLINE refused: start with engine INLINE: "), output);
+        assertTrue(output.contains("AUTO took THREAD"), output);
+        assertTrue(output.contains("SEVERE: other code has replaced the SIGBUS handler"), output);
+        assertTrue(output.contains("given back: fine"), output);
     }
 }

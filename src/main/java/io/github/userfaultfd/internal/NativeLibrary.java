@@ -37,16 +37,27 @@ public final class NativeLibrary {
     static void load() {
         String path = System.getProperty(PATH_PROPERTY);
         if (path != null) {
-            loadFile(path);
+            loadFile(notEmpty(PATH_PROPERTY, path));
         } else {
             loadResource(resourceName(System.getProperty("os.name"), System.getProperty("os.arch")));
         }
+    }
+
+    /** An empty value, which a start script makes of an unset variable, would mean the current directory. */
+    private static String notEmpty(String property, String value) {
+        if (value.isEmpty()) {
+            throw failure("-D" + property + " is empty; give it a value or leave it out", null);
+        }
+        return value;
     }
 
     private static void loadFile(String path) {
         Path file = Path.of(path).toAbsolutePath();
         if (Files.isDirectory(file)) {
             file = file.resolve(FILE_NAME);
+        }
+        if (!Files.exists(file)) {
+            throw failure("there is no file " + file + ", which -D" + PATH_PROPERTY + " names", null);
         }
         try {
             System.load(file.toString());
@@ -103,9 +114,15 @@ public final class NativeLibrary {
 
     /** Extracts into a directory that this process alone can enter, made under a name that did not exist. */
     private static final class Extractor implements JniExtractor {
-        private final Path parent = Path.of(System.getProperty(TMPDIR_PROPERTY, System.getProperty("java.io.tmpdir")));
+        private final Path parent = parent();
         private Path directory;
         private Path file;
+
+        /** Absolute, because System.load takes nothing else. */
+        private static Path parent() {
+            String property = System.getProperty(TMPDIR_PROPERTY) == null ? "java.io.tmpdir" : TMPDIR_PROPERTY;
+            return Path.of(notEmpty(property, System.getProperty(property))).toAbsolutePath();
+        }
 
         @Override
         public File extractJni(String resource, String name) throws IOException {
@@ -138,7 +155,8 @@ public final class NativeLibrary {
         String explain(Throwable cause) {
             String remedy = "; name another directory with -D" + TMPDIR_PROPERTY + ", or a library file with -D" + PATH_PROPERTY;
             if (directory == null && cause instanceof IOException && !Files.isDirectory(parent)) {
-                return "the temporary directory " + parent + " does not exist" + remedy;
+                return "the temporary directory " + parent
+                        + (Files.exists(parent) ? " is not a directory" : " does not exist") + remedy;
             }
             if (cause instanceof UnsatisfiedLinkError && MountOptions.of(parent).contains("noexec")) {
                 return "the temporary directory " + parent + " is mounted noexec, so no library can be loaded from it" + remedy;

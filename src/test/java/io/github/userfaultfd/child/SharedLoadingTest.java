@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.child;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Trees;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The library in several class loaders of one JVM and in several JVMs at once. */
+class SharedLoadingTest {
+    private static final Duration DEADLINE = Duration.ofSeconds(60);
+    private static final int FILE_BYTES = 1_000_003;
+    private static final int JVMS = 8;
+    private static final String EQUAL = "equal: true, by faults: true\n";
+
+    @TempDir
+    Path scratch;
+
+    private Path tmpdir;
+    private Path file;
+
+    @BeforeEach
+    void files() throws Exception {
+        tmpdir = Files.createDirectory(scratch.resolve("tmp"));
+        byte[] bytes = new byte[FILE_BYTES];
+        new Random(1).nextBytes(bytes);
+        file = Files.write(scratch.resolve("file"), bytes);
+    }
+
+    /** With the jars written out: a class loader of the test's own does not know the JVM's {@code lib/*}. */
+    private ChildJvm child() throws Exception {
+        Path lib = ChildJvm.root().resolve("target/lib");
+        try (Stream<Path> jars = Files.list(lib)) {
+            return new ChildJvm().options("-Djava.io.tmpdir=" + tmpdir).classPath(ChildJvm.classes() + ":" + ChildJvm.testClasses()
+                    + jars.map(each -> ":" + each).collect(Collectors.joining()));
+        }
+    }
+
+    @Test
+    void twoClassLoadersLoadAtTheSameTime() throws Exception {
+        String output = child().run(DEADLINE, TwoClassLoaders.class, file.toString()).assertExit(0).output();
+        assertEquals(EQUAL + EQUAL + "different classes: true\n", output);
+        assertEquals(List.of(), Trees.names(tmpdir));
+    }
+
+    /** The JVM lets only one class loader have a file; the message has to say so, and the first one goes on. */
+    @Test
+    void aNamedFileBelongsToOneClassLoader() throws Exception {
+        String output = child().options("-Duserfaultfd.library.path=" + ChildJvm.classes().resolve("natives/" + folder()))
+                .run(DEADLINE, TwoClassLoaders.class, file.toString()).assertExit(0).output();
+        assertTrue(output.contains(EQUAL), output);
+        assertTrue(output.contains("failed: java.lang.UnsatisfiedLinkError: userfaultfd: cannot load "), output);
+        assertTrue(output.contains("already loaded in another classloader"), output);
+    }
+
+    private static String folder() throws Exception {
+        List<String> folders = Trees.names(ChildJvm.classes().resolve("natives"));
+        assertEquals(1, folders.size(), folders::toString);
+        return folders.get(0);
+    }
+
+    @Test
+    void severalJvmsStartAtOnce() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(JVMS);
+        List<Future<ChildJvm.Result>> runs = new ArrayList<>();
+        for (int i = 0; i < JVMS; i++) {
+            runs.add(threads.submit(() -> child().run(DEADLINE, PagesFile.class, file.toString())));
+        }
+        threads.shutdown();
+        for (Future<ChildJvm.Result> each : runs) {
+            assertEquals(EQUAL, each.get().assertExit(0).output());
+        }
+        assertEquals(List.of(), Trees.names(tmpdir));
+    }
+
+    /** A newer JDK warns about native access once, on standard error, and not with the option that the README names. */
+    @Test
+    void worksInANewerJdkAsAModule() throws Exception {
+        Path java = Needs.newerJava();
+        String path = Trees.copy(ChildJvm.root().resolve("target/lib"), scratch.resolve("modules"), each -> true)
+                + ":" + ChildJvm.classes();
+        ChildJvm.Result result = ChildJvm.run(DEADLINE, List.of(java.toString(), "--enable-native-access=io.github.userfaultfd",
+                "-Djava.io.tmpdir=" + tmpdir, "-p", path, "-m", "io.github.userfaultfd/io.github.userfaultfd.cli.Main",
+                "demo", file.toString()));
+        String output = result.assertExit(0).output();
+        assertTrue(output.contains("SHA-256 as the file's: "), output);
+        assertFalse(output.contains("WARNING"), output);
+    }
+}

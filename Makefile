@@ -6,6 +6,9 @@
 MVN = mvn -B -q -ntp
 JAVA = java
 CLASSES = $(shell find src/main pom.xml -type f)
+# The one list of C flags is the pom's.
+CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
+TEST_PROGRAMS = $(patsubst src/test/c/%.c,target/test-native/%,$(filter-out %/harness_engines.c,$(wildcard src/test/c/*.c)))
 .DEFAULT_GOAL = help
 
 .PHONY: help
@@ -25,8 +28,13 @@ target/.jar: $(CLASSES) LICENSE
 	@touch $@
 
 .PHONY: test
-test: target/.jar
+test: target/.jar $(TEST_PROGRAMS)
 	mvn -B -ntp test
+
+# The C programs that tests start: a file each.
+target/test-native/%: src/test/c/%.c pom.xml
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -o $@ $< -ldl
 
 .PHONY: clean
 clean:
@@ -34,7 +42,6 @@ clean:
 
 # The shim and both engines without a JVM, under the sanitizers, with the C flags of the pom. ASLR is off for TSan, which does not
 # know the address layouts of newer kernels.
-CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
 HARNESS = src/test/c/harness_engines.c $(filter-out %/uffd_jni.c,$(wildcard src/main/c/*.c))
 NO_ASLR = $(shell command -v setarch >/dev/null && setarch -R true 2>/dev/null && echo setarch -R)
 SANITIZERS = thread address,undefined

@@ -47,14 +47,15 @@ final class AccessDiagnosis {
     private static String notPermitted(boolean userModeOnly) {
         boolean capable = (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
         boolean allowed = "1".equals(ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd").orElse("1"));
+        boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
         if (userModeOnly || capable || allowed) {
-            boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
             return filtered
                     ? "a seccomp filter forbids it, as Docker's default profile does"
                             + " (remedy: a profile that allows userfaultfd, or give the container /dev/userfaultfd)"
                     : "a security module of this system forbids it";
         }
         return "this process lacks CAP_SYS_PTRACE, and vm.unprivileged_userfaultfd is 0"
-                + " (remedy: userModeOnly(true), or the capability, or sysctl vm.unprivileged_userfaultfd=1)";
+                + " (remedy: userModeOnly(true), or the capability, or sysctl vm.unprivileged_userfaultfd=1)"
+                + (filtered ? "; a seccomp filter is active, too, and may forbid it whatever the rights are" : "");
     }
 }

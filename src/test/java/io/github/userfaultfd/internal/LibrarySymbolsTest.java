@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import java.lang.reflect.Modifier;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.TreeSet;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the library asks of a system: one file has to serve old and new glibc, and musl. */
+class LibrarySymbolsTest {
+    private static final Duration DEADLINE = Duration.ofSeconds(30);
+    private static final String EXPORTS = "Java_io_github_userfaultfd_internal_Native_";
+    private static final int[] OLDEST = {2, 17};
+    /** There was no glibc for this processor before. */
+    private static final int[] OLDEST_RISCV64 = {2, 27};
+
+    private static Path library() {
+        return ChildJvm.classes().resolve(
+                NativeLibrary.resourceName(System.getProperty("os.name"), System.getProperty("os.arch")));
+    }
+
+    private static List<String> lines(String... command) throws Exception {
+        Needs.command(command[0]);
+        List<String> lines = ChildJvm.run(DEADLINE, List.of(command)).assertExit(0).output().lines().toList();
+        assertFalse(lines.isEmpty(), () -> List.of(command) + " prints nothing");
+        return lines;
+    }
+
+    private static boolean isOldEnough(String version) {
+        int[] oldest = System.getProperty("os.arch").equals("riscv64") ? OLDEST_RISCV64 : OLDEST;
+        // GLIBC_PRIVATE and GLIBC_ABI_... are no numbers and not old enough.
+        if (!version.matches("GLIBC_\\d+(\\.\\d+)+")) {
+            return false;
+        }
+        String[] numbers = version.substring("GLIBC_".length()).split("\\.");
+        int major = Integer.parseInt(numbers[0]);
+        return major < oldest[0] || major == oldest[0] && Integer.parseInt(numbers[1]) <= oldest[1];
+    }
+
+    @Test
+    void needsNoNewGlibc() throws Exception {
+        List<String> versions = lines("readelf", "-W", "-V", library().toString()).stream()
+                .flatMap(each -> Pattern.compile("Name: (\\S+)").matcher(each).results())
+                .map((MatchResult each) -> each.group(1)).distinct().toList();
+        assertFalse(versions.isEmpty(), "no versions found");
+        assertEquals(List.of(), versions.stream().filter(each -> !isOldEnough(each)).toList(), () -> "of " + versions);
+    }
+
+    /** A symbol without a version is found by accident: in whatever library the program has loaded before. */
+    @Test
+    void needsNothingButVersionedSymbolsOfLibc() throws Exception {
+        List<String> symbols = lines("nm", "-D", "--undefined-only", library().toString()).stream()
+                .map(String::strip).filter(each -> each.startsWith("U ")).toList();
+        assertFalse(symbols.isEmpty(), "no symbols found");
+        assertEquals(List.of(), symbols.stream().filter(each -> !each.contains("@GLIBC_")).toList());
+    }
+
+    @Test
+    void linksNothingButLibcAndTheLoader() throws Exception {
+        List<String> needed = lines("readelf", "-W", "-d", library().toString()).stream()
+                .filter(each -> each.contains("(NEEDED)")).map(each -> each.replaceAll(".*\\[(.*)].*", "$1")).toList();
+        assertTrue(needed.contains("libc.so.6"), needed::toString);
+        assertEquals(List.of(), needed.stream().filter(each -> !each.matches("libc\\.so\\.6|ld-linux.*\\.so\\.\\d+|ld64.*")).toList());
+    }
+
+    @Test
+    void exportsTheNativeMethodsAndNothingElse() throws Exception {
+        List<String> exported = lines("nm", "-D", "--defined-only", library().toString()).stream()
+                .map(each -> each.replaceAll(".* ", "")).sorted().toList();
+        List<String> methods = Stream.of(Native.class.getDeclaredMethods()).filter(each -> Modifier.isNative(each.getModifiers()))
+                .map(each -> EXPORTS + each.getName()).sorted().toList();
+        assertEquals(new TreeSet<>(methods), new TreeSet<>(exported));
+    }
+
+    @Test
+    void loadsIntoAProgramOfThisLibc() throws Exception {
+        Path program = ChildJvm.root().resolve("target/test-native/dlopen_library");
+        assertTrue(Files.isExecutable(program), () -> program + " is not there; 'make test' builds it");
+        assertLoads(program);
+    }
+
+    @Test
+    void loadsIntoAProgramOfMusl(@TempDir Path scratch) throws Exception {
+        Needs.command("musl-gcc");
+        Path program = scratch.resolve("dlopen_library");
+        ChildJvm.run(DEADLINE, List.of("musl-gcc", "-D_GNU_SOURCE", "-o", program.toString(),
+                ChildJvm.root().resolve("src/test/c/dlopen_library.c").toString())).assertExit(0);
+        assertTrue(lines("readelf", "-W", "-l", program.toString()).stream().anyMatch(each -> each.contains("/ld-musl-")),
+                "the program is one of musl");
+        assertLoads(program);
+    }
+
+    private static void assertLoads(Path program) throws Exception {
+        String output = ChildJvm.run(DEADLINE, List.of(program.toString(), library().toString())).assertExit(0).output();
+        assertEquals("page size " + Native.pageSize() + ", as the system's: yes\n", output);
+    }
+}

@@ -88,6 +88,18 @@ class OrdinaryUserTest {
         assertFalse(first.contains("/dev/userfaultfd"), first);
     }
 
+    /** Root in a container: every right but this one. */
+    @Test
+    void oneMissingCapabilityIsFound() throws Exception {
+        OrdinaryUser.needsClosedSetting();
+        String[] arguments = {"false", "SYSCALL"};
+        String output = new ChildJvm().startedBy("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+                .run(DEADLINE, OpenUffd.class, arguments).assertExit(0).output();
+        assertSays(output.lines().findFirst().orElseThrow(), "the system call: EPERM, this process lacks CAP_SYS_PTRACE");
+        output = new ChildJvm().run(DEADLINE, OpenUffd.class, arguments).assertExit(0).output();
+        assertTrue(output.startsWith("opened: true\n"), output);
+    }
+
     @Test
     void pagingNeedsNoRight() throws Exception {
         byte[] bytes = new byte[3_000_001];

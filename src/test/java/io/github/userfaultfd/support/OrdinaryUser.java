@@ -8,12 +8,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 
 /** Child JVMs of a user without any right, with copies of the classes, because that user may not be able to enter the project. */
 public final class OrdinaryUser {
     private static final String[] SETPRIV = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
 
+    /** They would leave a directory of that user in /tmp. */
+    private static final String NO_PERFORMANCE_DATA = "-XX:-UsePerfData";
     private static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
 
     private final Path directory;
@@ -27,8 +30,9 @@ public final class OrdinaryUser {
         Trees.copy(ChildJvm.testClasses(), directory.resolve("test-classes"), each -> true);
         Trees.copy(ChildJvm.root().resolve("target/lib"), directory.resolve("lib"), each -> true);
         Files.setPosixFilePermissions(Files.createDirectory(tmpdir()), PosixFilePermissions.fromString("rwxrwxrwx"));
-        ChildJvm.Result tried = ChildJvm.run(Duration.ofSeconds(30), List.of(SETPRIV[0], SETPRIV[1], SETPRIV[2], SETPRIV[3],
-                ChildJvm.java().toString(), "-version"));
+        List<String> version = new ArrayList<>(List.of(SETPRIV));
+        version.addAll(List.of(ChildJvm.java().toString(), NO_PERFORMANCE_DATA, "-version"));
+        ChildJvm.Result tried = ChildJvm.run(Duration.ofSeconds(30), version);
         assumeTrue(tried.exit() == 0, () -> "an ordinary user cannot start this JVM: " + tried.output().strip());
     }
 
@@ -47,7 +51,6 @@ public final class OrdinaryUser {
     public ChildJvm child(String... launcher) {
         return new ChildJvm().startedBy(launcher).startedBy(SETPRIV)
                 .classPath(directory + "/classes:" + directory + "/test-classes:" + directory + "/lib/*")
-                // Performance data would leave a directory of that user in /tmp.
-                .options("-XX:-UsePerfData", "-Djava.io.tmpdir=" + tmpdir());
+                .options(NO_PERFORMANCE_DATA, "-Djava.io.tmpdir=" + tmpdir());
     }
 }

@@ -46,10 +46,13 @@ final class Demo {
 
     /** {@return whether the restored memory equals the file} */
     boolean run() throws IOException {
-        if (!Files.isRegularFile(file) || Files.size(file) == 0) {
-            throw new IOException(file + " is not a file with something in it");
+        if (!Files.isRegularFile(file)) {
+            throw new IOException(file + (Files.exists(file) ? " is not a regular file" : " does not exist"));
         }
         long size = Files.size(file);
+        if (size == 0) {
+            throw new IOException(file + " is empty");
+        }
         byte[] expected = fileSha256();
         warmUp();
         Result eager = wholeFileFirst(size);

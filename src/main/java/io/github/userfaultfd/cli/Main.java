@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.cli;
 
+import io.github.userfaultfd.UffdException;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
@@ -54,9 +56,16 @@ public final class Main {
             return 0;
         } catch (Exception | LinkageError e) {
             Throwable cause = e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e;
-            err.println("userfaultfd: " + command + ": " + cause);
+            err.println("userfaultfd: " + command + ": " + words(cause));
             return FAILED;
         }
+    }
+
+    /** The messages of this library are sentences; others, such as that of FileSystemException, need their class's name. */
+    private static String words(Throwable cause) {
+        boolean ours = cause instanceof UffdException || cause instanceof UnsatisfiedLinkError
+                || cause.getClass() == IOException.class;
+        return ours ? cause.getMessage().replaceFirst("^userfaultfd: ", "") : cause.toString();
     }
 
     private static int misused(String why, PrintStream err) {

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** {@code java -jar}, as a person starts it. */
 class JarTest {
     private static final Duration DEADLINE = Duration.ofSeconds(60);
-    /** More than one step of the progress line. */
+    /** Read in more than one piece. */
     private static final int FILE_BYTES = 20_000_000;
 
     @TempDir
@@ -76,7 +76,7 @@ class JarTest {
         Output output = Output.of(DEADLINE, List.of("script", "-qec",
                 String.join(" ", command(ChildJvm.java(), "demo", file.toString())), "/dev/null"));
         assertEquals(0, output.exit(), output::toString);
-        assertTrue(output.out().contains("\rreading the file: 41 %\033[K"), output::toString);
+        assertTrue(output.out().contains("\rSHA-256: 0 %\033[K"), output::toString);
         assertTrue(output.out().contains("\rreading the file: 100 %\033[K"), output::toString);
         assertTrue(output.out().endsWith("SHA-256 as the file's: " + sum + "\r\n"), output::toString);
         String report = output.out().substring(output.out().indexOf(file.toString()));

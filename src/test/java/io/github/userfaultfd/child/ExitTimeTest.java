@@ -4,11 +4,13 @@ package io.github.userfaultfd.child;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
 import java.io.BufferedReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -48,6 +50,9 @@ class ExitTimeTest {
     @ParameterizedTest
     @EnumSource(FaultEngine.class)
     void aRunningPagerDoesNotDelayTheExit(FaultEngine engine) throws Exception {
+        if (engine == FaultEngine.INLINE) {
+            Needs.features(Feature.SIGBUS);
+        }
         List<String> measured = new ArrayList<>();
         // Several times, because other programs use the processors, too.
         for (int i = 0; i < MEASUREMENTS; i++) {

@@ -107,7 +107,8 @@ class LibraryLoadingTest {
     void aFullDirectoryIsNamed() throws Exception {
         Mounts.needed();
         String output = load(child().startedBy(Mounts.tmpfs("size=4k", tmpdir)), FAILED);
-        assertSays(output, "cannot extract the library to the temporary directory " + tmpdir, "No space left on device", "left: []");
+        assertSays(output, "cannot extract the library to the temporary directory " + tmpdir,
+                "No space left on device", "left: []");
         assertRemedy(output);
     }
 
@@ -115,7 +116,8 @@ class LibraryLoadingTest {
     void aReadOnlyDirectoryIsNamed() throws Exception {
         Mounts.needed();
         String output = load(child().startedBy(Mounts.tmpfs("ro", tmpdir)), FAILED);
-        assertSays(output, "cannot extract the library to the temporary directory " + tmpdir, "Read-only file system", "left: []");
+        assertSays(output, "cannot extract the library to the temporary directory " + tmpdir,
+                "Read-only file system", "left: []");
         assertRemedy(output);
     }
 
@@ -152,7 +154,8 @@ class LibraryLoadingTest {
 
     @Test
     void thePropertyNamesAFile() throws Exception {
-        assertSays(load(child().options("-Duserfaultfd.library.path=" + library()), 0), "works: true", "from " + library() + "\n");
+        assertSays(load(child().options("-Duserfaultfd.library.path=" + library()), 0),
+                "works: true", "from " + library() + "\n");
     }
 
     @Test
@@ -184,7 +187,8 @@ class LibraryLoadingTest {
 
     @Test
     void aJarWithoutTheLibraryIsNamed() throws Exception {
-        Path classes = Trees.copy(ChildJvm.classes(), scratch.resolve("classes"), each -> !each.toString().contains("/natives"));
+        Path classes = Trees.copy(ChildJvm.classes(), scratch.resolve("classes"),
+                each -> !each.toString().contains("/natives"));
         String output = load(child().classPath(
                 classes + ":" + ChildJvm.testClasses() + ":" + ChildJvm.root().resolve("target/lib") + "/*"), FAILED);
         assertSays(output, "this jar has no natives/", "os.arch " + System.getProperty("os.arch"),

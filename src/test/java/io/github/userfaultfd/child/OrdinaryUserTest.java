@@ -75,7 +75,8 @@ class OrdinaryUserTest {
     void theDeviceAloneNeedsItsMode() throws Exception {
         needsClosedDevice();
         String first = open(true, "DEVICE").lines().findFirst().orElseThrow();
-        assertSays(first, "errno 13: create: EACCES, /dev/userfaultfd: EACCES, the mode of the device node does not allow this user",
+        assertSays(first, "errno 13: create: EACCES, /dev/userfaultfd: EACCES, ",
+                "the mode of the device node does not allow this user to open it",
                 "remedy: setfacl -m u:NAME:rw /dev/userfaultfd");
         assertFalse(first.contains("the system call"), first);
     }

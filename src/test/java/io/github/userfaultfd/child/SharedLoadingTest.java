@@ -52,8 +52,9 @@ class SharedLoadingTest {
     private ChildJvm child() throws Exception {
         Path lib = ChildJvm.root().resolve("target/lib");
         try (Stream<Path> jars = Files.list(lib)) {
-            return new ChildJvm().options("-Djava.io.tmpdir=" + tmpdir).classPath(ChildJvm.classes() + ":" + ChildJvm.testClasses()
-                    + jars.map(each -> ":" + each).collect(Collectors.joining()));
+            return new ChildJvm().options("-Djava.io.tmpdir=" + tmpdir).classPath(
+                    ChildJvm.classes() + ":" + ChildJvm.testClasses()
+                            + jars.map(each -> ":" + each).collect(Collectors.joining()));
         }
     }
 

@@ -54,7 +54,8 @@ class MainTest {
 
     @Test
     void anUnknownCommandIsNamed() {
-        assertEquals(new Output(MISUSED, "", "userfaultfd: no command frobnicate\n" + run("help").out()), run("frobnicate", "x"));
+        assertEquals(new Output(MISUSED, "", "userfaultfd: no command frobnicate\n" + run("help").out()),
+                run("frobnicate", "x"));
     }
 
     @ParameterizedTest
@@ -66,7 +67,8 @@ class MainTest {
     @Test
     void theDemoTakesOneFileAndNoOptions() {
         String usage = run("help").out();
-        assertEquals(new Output(MISUSED, "", "userfaultfd: demo takes one FILE at most, not a b\n" + usage), run("demo", "a", "b"));
+        assertEquals(new Output(MISUSED, "", "userfaultfd: demo takes one FILE at most, not a b\n" + usage),
+                run("demo", "a", "b"));
         assertEquals(new Output(MISUSED, "", "userfaultfd: demo takes one FILE at most, not --fast\n" + usage),
                 run("demo", "--fast"));
     }

@@ -73,14 +73,16 @@ class LibrarySymbolsTest {
         List<String> needed = lines("readelf", "-W", "-d", library().toString()).stream()
                 .filter(each -> each.contains("(NEEDED)")).map(each -> each.replaceAll(".*\\[(.*)].*", "$1")).toList();
         assertTrue(needed.contains("libc.so.6"), needed::toString);
-        assertEquals(List.of(), needed.stream().filter(each -> !each.matches("libc\\.so\\.6|ld-linux.*\\.so\\.\\d+|ld64.*")).toList());
+        assertEquals(List.of(), needed.stream()
+                .filter(each -> !each.matches("libc\\.so\\.6|ld-linux.*\\.so\\.\\d+|ld64.*")).toList());
     }
 
     @Test
     void exportsTheNativeMethodsAndNothingElse() throws Exception {
         List<String> exported = lines("nm", "-D", "--defined-only", library().toString()).stream()
                 .map(each -> each.replaceAll(".* ", "")).sorted().toList();
-        List<String> methods = Stream.of(Native.class.getDeclaredMethods()).filter(each -> Modifier.isNative(each.getModifiers()))
+        List<String> methods = Stream.of(Native.class.getDeclaredMethods())
+                .filter(each -> Modifier.isNative(each.getModifiers()))
                 .map(each -> EXPORTS + each.getName()).sorted().toList();
         assertEquals(new TreeSet<>(methods), new TreeSet<>(exported));
     }

@@ -53,7 +53,8 @@ class NativeLibraryTest {
     @ParameterizedTest
     @ValueSource(strings = {"mips64el", "i386", "ppc64", ""})
     void anUnknownProcessorIsNamedWithTheRemedy(String osArch) {
-        String message = assertThrows(UnsatisfiedLinkError.class, () -> NativeLibrary.resourceName("Linux", osArch)).getMessage();
+        String message = assertThrows(UnsatisfiedLinkError.class,
+                () -> NativeLibrary.resourceName("Linux", osArch)).getMessage();
         assertTrue(message.contains("os.arch is " + osArch + ";"), message);
         assertTrue(message.contains("-Duserfaultfd.library.path"), message);
     }
@@ -61,7 +62,8 @@ class NativeLibraryTest {
     @ParameterizedTest
     @ValueSource(strings = {"Mac OS X", "Windows 11", "FreeBSD", "SunOS"})
     void anotherSystemIsNamed(String osName) {
-        String message = assertThrows(UnsatisfiedLinkError.class, () -> NativeLibrary.resourceName(osName, "amd64")).getMessage();
+        String message = assertThrows(UnsatisfiedLinkError.class,
+                () -> NativeLibrary.resourceName(osName, "amd64")).getMessage();
         assertTrue(message.contains("Linux"), message);
         assertTrue(message.contains("os.name is " + osName), message);
     }

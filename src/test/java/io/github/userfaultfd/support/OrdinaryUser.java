@@ -11,7 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Child JVMs of a user without any right, with copies of the classes, because that user may not be able to enter the project. */
+/** Child JVMs of a user without any right, with copies of the classes: that user may not be able to enter the project. */
 public final class OrdinaryUser {
     private static final String[] SETPRIV = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    the main job: the running JDK's lib/modules, restored lazily through page faults
 # make test   all tests
+# make bench  what a page fault costs, in Java and in C
 # FILE=...    another file for make run
 
 MVN = mvn -B -q -ntp
 JAVA = java
+SHELL = /bin/bash -o pipefail
 CLASSES = $(shell find src/main pom.xml -type f)
 # The one list of C flags is the pom's.
 CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
@@ -29,7 +31,8 @@ target/.jar: $(CLASSES) LICENSE
 
 .PHONY: test
 test: target/.jar $(TEST_PROGRAMS)
-	mvn -B -ntp test
+	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
+	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
 
 # The C programs that tests start: a file each.
 target/test-native/%: src/test/c/%.c pom.xml
@@ -55,6 +58,24 @@ sanitize:
 	      -o target/test-native/harness-$$each -pthread && \
 	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$each || exit 1; \
 	done
+
+# Page faults in the JVM beside the same work in plain C, alternately in one run; BENCH_FILE is read from end to end, lazily and not.
+BENCH_FILE = target/bench/gigabyte
+BENCH_ROUNDS = 7
+
+.PHONY: bench
+bench: target/.jar target/bench/bench_faults $(BENCH_FILE)
+	javac -d target/bench -cp target/classes src/jmh/java/io/github/userfaultfd/bench/FaultCosts.java
+	$(JAVA) -Xmx256m -XX:MaxDirectMemorySize=3g -cp 'target/bench:target/classes:target/lib/*' \
+	    io.github.userfaultfd.bench.FaultCosts target/bench/bench_faults $(BENCH_FILE) $(BENCH_ROUNDS)
+
+target/bench/bench_faults: src/jmh/c/bench_faults.c
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -o $@ $< -pthread
+
+target/bench/gigabyte:
+	@mkdir -p $(@D)
+	head -c 1073741824 /dev/urandom > $@
 
 # What holds beyond the tests.
 .PHONY: check

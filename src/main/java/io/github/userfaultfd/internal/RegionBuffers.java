@@ -13,6 +13,9 @@ import java.util.function.Consumer;
  * is built by a JDK that does not have it. On older JDKs they come from JNI, and a late access meets SIGBUS.
  */
 public abstract class RegionBuffers {
+    /** The longest buffer that a segment can be wrapped as; longer ones, up to 2 GiB - 1, come from JNI on every JDK. */
+    public static final int LONGEST_OF_SEGMENT = Integer.MAX_VALUE - 8;
+
     private static final int FOREIGN_MEMORY_API = 22;
 
     private RegionBuffers() {}
@@ -77,6 +80,9 @@ public abstract class RegionBuffers {
 
         @Override
         public ByteBuffer create(long address, int length) {
+            if (length > LONGEST_OF_SEGMENT) {
+                return Native.directBuffer(address, length);
+            }
             return invoke(() -> {
                 Object at = (Object) OF_ADDRESS.invokeExact((Object) address);
                 Object segment = (Object) REINTERPRET.invokeExact(at, (Object) (long) length, arena, (Object) null);

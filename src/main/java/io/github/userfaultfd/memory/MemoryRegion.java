@@ -23,8 +23,9 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  * {@link IllegalStateException}.
  *
  * <p>After {@link #close} the physical memory is gone at once. A buffer that is used later throws IllegalStateException on JDK
- * 22 and newer. On older JDKs <b>such a late access may crash the JVM</b>, as one to a truncated mapped file may; it never
- * reads or writes somebody else's memory, because the addresses stay taken until no buffer is reachable.
+ * 22 and newer, if it was made with at most {@code Integer.MAX_VALUE - 8} bytes. On older JDKs, and for longer buffers, <b>such a
+ * late access may crash the JVM</b>, as one to a truncated mapped file may; it never reads or writes somebody else's memory,
+ * because the addresses stay taken until no buffer is reachable.
  */
 public final class MemoryRegion implements AutoCloseable {
     /** Buffers are slices of one buffer for each window: it starts at a multiple of this and is as long as a buffer can be. */
@@ -157,7 +158,7 @@ public final class MemoryRegion implements AutoCloseable {
         try {
             int index = (int) (Math.min(offset, size() - 1) / WINDOW);
             long within = offset - index * WINDOW;
-            boolean fits = within + length <= Integer.MAX_VALUE;
+            boolean fits = within + length <= RegionBuffers.LONGEST_OF_SEGMENT;
             ByteBuffer master = fits ? window(index) : master(address() + offset, length);
             return master.slice(fits ? (int) within : 0, length).order(ByteOrder.nativeOrder());
         } finally {
@@ -189,7 +190,7 @@ public final class MemoryRegion implements AutoCloseable {
         ByteBuffer master = windows.get(index);
         if (master == null) {
             long start = index * WINDOW;
-            master = master(address() + start, (int) Math.min(Integer.MAX_VALUE, size() - start));
+            master = master(address() + start, (int) Math.min(RegionBuffers.LONGEST_OF_SEGMENT, size() - start));
             if (!windows.compareAndSet(index, null, master)) {
                 master = windows.get(index);
             }

@@ -35,6 +35,9 @@ class ExamplesTest {
         List<String> expected = new ArrayList<>(header.subList(header.indexOf("prints") + 2, header.size()));
         expected.replaceAll(String::strip);
         String java = Files.readString(file).contains("JDK 22 and newer") ? Needs.newerJava().toString() : ChildJvm.java().toString();
+        if (Runtime.version().feature() >= 22 && !command.contains("native-access")) {
+            java += " --enable-native-access=ALL-UNNAMED"; // as the README says
+        }
         // The tests run before the jar may have been made anew: the classes themselves stand for it.
         String line = command.replaceFirst("^java", java).replace("target/userfaultfd-0.1.0.jar", "target/classes");
         ChildJvm.Result result = ChildJvm.run(Duration.ofSeconds(60),

@@ -70,9 +70,17 @@ public final class ChildJvm {
         return this;
     }
 
+    /** Whether the JVM is one that warns of native code, unless it is allowed (JDK 22 and newer). */
+    private boolean isNewer() {
+        return Runtime.version().feature() >= Needs.FOREIGN_MEMORY_API || !command.equals(java());
+    }
+
     public List<String> command(String mainClass, String... arguments) {
         List<String> line = new ArrayList<>(prefix);
         line.add(command.toString());
+        if (isNewer() && options.stream().noneMatch(each -> each.contains("native-access"))) {
+            line.add("--enable-native-access=ALL-UNNAMED");
+        }
         line.addAll(options);
         line.addAll(List.of("-cp", classPath, mainClass));
         line.addAll(List.of(arguments));

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.SystemSupport;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -15,6 +17,8 @@ import java.util.stream.Stream;
 
 /** What a test needs of the system; it is skipped, with the reason printed, where that is missing. */
 public final class Needs {
+    static final int FOREIGN_MEMORY_API = 22;
+
     private static final SystemSupport SYSTEM = SystemSupport.probe();
 
     private Needs() {}
@@ -45,7 +49,7 @@ public final class Needs {
 
     /** A JDK of 22 or newer, for what only those have: the one that runs the tests, or one beside it. */
     public static Path newerJava() {
-        if (Runtime.version().feature() >= 22) {
+        if (Runtime.version().feature() >= FOREIGN_MEMORY_API) {
             return ChildJvm.java();
         }
         Optional<Path> found = Optional.empty();
@@ -54,8 +58,8 @@ public final class Needs {
             try (Stream<Path> installed = Files.list(all)) {
                 found = installed.filter(each -> each.getFileName().toString().matches(".*\\b(2[2-9]|3\\d)\\b.*"))
                         .map(each -> each.resolve("bin/java")).filter(Files::isExecutable).sorted().reduce((a, b) -> b);
-            } catch (java.io.IOException e) {
-                throw new java.io.UncheckedIOException(e);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
         }
         assumeTrue(found.isPresent(), "no JDK 22 or newer in /usr/lib/jvm");

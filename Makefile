@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run    the main job: the running JDK's lib/modules, restored lazily through page faults
 # make test   all tests
+# make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C
 # FILE=...    another file for make run
 
@@ -10,7 +11,7 @@ SHELL = /bin/bash -o pipefail
 CLASSES = $(shell find src/main pom.xml -type f)
 # The one list of C flags is the pom's.
 CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
-TEST_PROGRAMS = $(patsubst src/test/c/%.c,target/test-native/%,$(filter-out %/harness_engines.c,$(wildcard src/test/c/*.c)))
+TEST_PROGRAMS = $(patsubst src/test/c/%.c,target/test-native/%,$(filter-out %/harness_engines.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
 .DEFAULT_GOAL = help
 
 .PHONY: help
@@ -29,15 +30,28 @@ target/.jar: $(CLASSES) LICENSE
 	$(MVN) package -Dmaven.test.skip
 	@touch $@
 
-.PHONY: test
-test: target/.jar $(TEST_PROGRAMS)
-	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
-	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
+# What the tests need in C: a program a file, the native library of the conformance tests, and a library that makes this kernel
+# look newer or older (LD_PRELOAD).
+JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
+TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c)
+TEST_NATIVE = $(TEST_PROGRAMS) target/test-native/libtest_faults.so target/test-native/libtest_other_kernel.so
 
-# The C programs that tests start: a file each.
+target/test-native/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -I$(JDK_INCLUDE) -I$(JDK_INCLUDE)/linux -shared -pthread -Wl,--no-undefined -o $@ $(TEST_FAULTS)
+
+target/test-native/libtest_other_kernel.so: src/test/c/test_other_kernel.c
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -shared -Wl,--no-undefined -o $@ $< -ldl
+
 target/test-native/%: src/test/c/%.c pom.xml
 	@mkdir -p $(@D)
 	gcc $(CFLAGS) -o $@ $< -ldl
+
+.PHONY: test
+test: target/.jar $(TEST_NATIVE)
+	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
+	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
 
 .PHONY: clean
 clean:

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sources of the conformance tests' native library share. Values are >= 0 or -errno, as in the library's own shim.
+#ifndef TEST_FAULTS_H
+#define TEST_FAULTS_H
+
+#include <errno.h>
+#include <jni.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The class of a native method, and the prototype that -Wmissing-prototypes asks for: tests are compiled after this library.
+#define TEST_NATIVE(type, name, ...) \
+    JNIEXPORT type JNICALL Java_io_github_userfaultfd_conformance_Faults_##name(__VA_ARGS__); \
+    JNIEXPORT type JNICALL Java_io_github_userfaultfd_conformance_Faults_##name(__VA_ARGS__)
+#define STATIC JNIEnv *env __attribute__((unused)), jclass self __attribute__((unused))
+
+// A jlong that is a native address.
+static inline void *test_at(jlong address)
+{
+    return (void *)(uintptr_t)address;
+}
+
+// -errno of a call that returned -1.
+static inline long test_result(long result)
+{
+    return result < 0 ? -(long)errno : result;
+}
+
+// Entry of /proc/self/pagemap, or -errno.
+int64_t test_pagemap(uintptr_t address);
+
+// Catches SIGBUS and SIGSEGV of the threads that set a guard, until as many calls of test_uncatch as of test_catch were made.
+void test_catch(void);
+void test_uncatch(void);
+
+#endif

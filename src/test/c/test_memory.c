@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// System calls that the conformance tests make directly: memory of the kinds that MemoryRegion does not offer, raw ioctls,
+// pins, and the watchdog that ends a test run which hangs.
+#include "test_faults.h"
+
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+TEST_NATIVE(jlong, mmap, STATIC, jlong address, jlong length, jint protection, jint flags, jint fd)
+{
+    void *mapped = mmap(test_at(address), (size_t)length, protection, flags, fd, 0);
+    return mapped == MAP_FAILED ? -errno : (jlong)(intptr_t)mapped;
+}
+
+TEST_NATIVE(jint, munmap, STATIC, jlong address, jlong length)
+{
+    return (jint)test_result(munmap(test_at(address), (size_t)length));
+}
+
+TEST_NATIVE(jint, madvise, STATIC, jlong address, jlong length, jint advice)
+{
+    return (jint)test_result(madvise(test_at(address), (size_t)length, advice));
+}
+
+TEST_NATIVE(jint, mremap, STATIC, jlong address, jlong length, jlong to)
+{
+    void *moved = mremap(test_at(address), (size_t)length, (size_t)length, MREMAP_MAYMOVE | MREMAP_FIXED, test_at(to));
+    return moved == MAP_FAILED ? -errno : 0;
+}
+
+TEST_NATIVE(jint, memfd, STATIC, jlong length, jint flags)
+{
+    int fd = (int)syscall(SYS_memfd_create, "userfaultfd-test", (unsigned)flags);
+    if (fd >= 0 && ftruncate(fd, (off_t)length) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+TEST_NATIVE(jint, truncate, STATIC, jint fd, jlong length)
+{
+    return (jint)test_result(ftruncate(fd, (off_t)length));
+}
+
+TEST_NATIVE(jlong, pagemap, STATIC, jlong address)
+{
+    return test_pagemap((uintptr_t)address);
+}
+
+TEST_NATIVE(void, setMemory, STATIC, jlong address, jlong length, jint value)
+{
+    memset(test_at(address), value, (size_t)length);
+}
+
+TEST_NATIVE(void, copyMemory, STATIC, jlong to, jlong from, jlong length)
+{
+    memcpy(test_at(to), test_at(from), (size_t)length);
+}
+
+// Both ranges are there or may fault: this thread is in native state.
+TEST_NATIVE(jboolean, sameMemory, STATIC, jlong a, jlong b, jlong length)
+{
+    return memcmp(test_at(a), test_at(b), (size_t)length) == 0;
+}
+
+// An ioctl that reads and writes an array of 64-bit numbers, such as UFFDIO_COPY or PAGEMAP_SCAN.
+TEST_NATIVE(jint, ioctl, STATIC, jint fd, jint type, jint number, jlongArray argument)
+{
+    enum { MOST = 16 };
+    jlong values[MOST] = { 0 };
+    jsize count = (*env)->GetArrayLength(env, argument);
+    if (count > MOST)
+        return -E2BIG;
+    (*env)->GetLongArrayRegion(env, argument, 0, count, values);
+    unsigned long request = _IOC(_IOC_READ | _IOC_WRITE, (unsigned)type, (unsigned)number, (unsigned)count * sizeof(jlong));
+    long result = test_result(ioctl(fd, request, values));
+    (*env)->SetLongArrayRegion(env, argument, 0, count, values);
+    return (jint)result;
+}
+
+// read(2) whose content does not matter.
+TEST_NATIVE(jint, readBytes, STATIC, jint fd, jint bytes)
+{
+    char ignored[256];
+    if (bytes > (jint)sizeof ignored)
+        return -E2BIG;
+    return (jint)test_result(read(fd, ignored, (size_t)bytes));
+}
+
+// A userfaultfd without its handshake.
+TEST_NATIVE(jint, openUserfaultfd, STATIC, jboolean by_device, jint flags)
+{
+    if (!by_device)
+        return (jint)test_result(syscall(SYS_userfaultfd, flags));
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (device < 0)
+        return -errno;
+    int result = (int)test_result(ioctl(device, _IO(0xAA, 0) /* USERFAULTFD_IOC_NEW */, flags));
+    close(device);
+    return result;
+}
+
+TEST_NATIVE(jint, openFile, STATIC, jstring path, jint flags)
+{
+    const char *name = (*env)->GetStringUTFChars(env, path, NULL);
+    int fd = name ? open(name, flags | O_CLOEXEC) : -1;
+    int result = fd < 0 ? -errno : fd;
+    if (name)
+        (*env)->ReleaseStringUTFChars(env, path, name);
+    return result;
+}
+
+TEST_NATIVE(jint, pipe, STATIC, jintArray ends)
+{
+    int both[2];
+    if (pipe2(both, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    (*env)->SetIntArrayRegion(env, ends, 0, 2, both);
+    return 0;
+}
+
+// Pins pages for long, with the right to write, as a buffer registered with io_uring. Closing the descriptor unpins them.
+TEST_NATIVE(jint, pin, STATIC, jlong address, jlong length)
+{
+    struct io_uring_params params = { 0 };
+    int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+    if (ring < 0)
+        return -errno;
+    struct iovec buffer = { test_at(address), (size_t)length };
+    if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1) < 0) {
+        int error = errno;
+        close(ring);
+        return -error;
+    }
+    return ring;
+}
+
+static pthread_once_t watchdog_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t watchdog_lock = PTHREAD_MUTEX_INITIALIZER;
+static char watched[200];
+static int64_t watch_until;     // in ms of the monotonic clock; 0: nothing is watched
+static char restore_path[100];  // what to write where, when the run ends in this way
+static char restore_value[20];
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+// Holds watchdog_lock. A JVM in a safepoint deadlock answers nothing but SIGKILL.
+static void bite(void)
+{
+    // write(2) only: whatever else libc does may wait for a lock that somebody holds for ever.
+    const char *parts[] = { "watchdog: ", watched, " did not end in its time, the test JVM is killed\n" };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (write(STDERR_FILENO, parts[i], strlen(parts[i])) < 0)
+            break;
+    }
+    int fd = restore_path[0] ? open(restore_path, O_WRONLY) : -1;
+    if (fd >= 0 && write(fd, restore_value, strlen(restore_value)) < 0)
+        watched[0] = 0;  // nothing is left to be done about it
+    kill(getpid(), SIGKILL);
+}
+
+static void *watchdog(void *ignored)
+{
+    for (;;) {
+        struct timespec time = { .tv_nsec = 100000000 };
+        nanosleep(&time, NULL);
+        pthread_mutex_lock(&watchdog_lock);
+        if (watch_until != 0 && now_ms() > watch_until)
+            bite();
+        pthread_mutex_unlock(&watchdog_lock);
+    }
+    return ignored;
+}
+
+static void start_watchdog(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, watchdog, NULL) == 0)
+        pthread_detach(thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+// Outside of the lock: the JVM may allocate here, and the watchdog has to work when nobody can.
+static void keep(JNIEnv *env, jstring text, char *to, size_t size)
+{
+    to[0] = 0;
+    const char *value = (*env)->GetStringUTFChars(env, text, NULL);
+    if (value) {
+        snprintf(to, size, "%s", value);
+        (*env)->ReleaseStringUTFChars(env, text, value);
+    }
+}
+
+// From now on `name` has so many seconds; 0: no limit any more.
+TEST_NATIVE(void, watch, STATIC, jstring name, jint seconds)
+{
+    char text[sizeof watched];
+    keep(env, name, text, sizeof text);
+    pthread_once(&watchdog_once, start_watchdog);
+    pthread_mutex_lock(&watchdog_lock);
+    memcpy(watched, text, sizeof watched);
+    watch_until = seconds == 0 ? 0 : now_ms() + (int64_t)seconds * 1000;
+    pthread_mutex_unlock(&watchdog_lock);
+}
+
+// What the watchdog has to put back before it kills this process.
+TEST_NATIVE(void, watchRestores, STATIC, jstring path, jstring value)
+{
+    char new_path[sizeof restore_path], new_value[sizeof restore_value];
+    keep(env, path, new_path, sizeof new_path);
+    keep(env, value, new_value, sizeof new_value);
+    pthread_mutex_lock(&watchdog_lock);
+    memcpy(restore_path, new_path, sizeof restore_path);
+    memcpy(restore_value, new_value, sizeof restore_value);
+    pthread_mutex_unlock(&watchdog_lock);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loaded with LD_PRELOAD into a child JVM: stands between the shim and the kernel and makes the kernel's answers those of
+// another one. TEST_KERNEL=newer adds a feature (bit 40) and an ioctl (bit 20) that nobody knows yet and turns page faults
+// into event 0x7f. TEST_KERNEL=older leaves the output field of a refused filling ioctl as the caller had it, as kernels
+// before 6.15 do. TEST_KERNEL=broken answers UFFDIO_CONTINUE with EIO, as for a page with a memory error.
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/ioctl.h>
+#include <linux/userfaultfd.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NEW_IOCTL = 20, NEW_EVENT = 0x7f, UFFDIO_CONTINUE_NUMBER = 7 };
+static const uint64_t NEW_FEATURE = UINT64_C(1) << 40;
+
+__attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...);
+__attribute__((visibility("default"))) ssize_t read(int fd, void *buffer, size_t size);
+
+static bool kernel_is(const char *what)
+{
+    const char *chosen = getenv("TEST_KERNEL");
+    return chosen && strcmp(chosen, what) == 0;
+}
+
+static int real_ioctl(int fd, unsigned long request, void *argument)
+{
+    static int (*next)(int, unsigned long, ...);
+    if (!next)
+        *(void **)&next = dlsym(RTLD_NEXT, "ioctl");
+    return next(fd, request, argument);
+}
+
+static int newer_ioctl(int fd, unsigned long request, void *argument)
+{
+    struct uffdio_api *api = argument;
+    bool handshake = request == UFFDIO_API;
+    if (handshake)
+        api->features &= ~NEW_FEATURE;
+    int result = real_ioctl(fd, request, argument);
+    if (result == 0 && handshake) {
+        api->features |= NEW_FEATURE;
+        api->ioctls |= UINT64_C(1) << NEW_IOCTL;
+    }
+    if (result == 0 && request == UFFDIO_REGISTER)
+        ((struct uffdio_register *)argument)->ioctls |= UINT64_C(1) << NEW_IOCTL;
+    return result;
+}
+
+// The output field is the last one of each filling ioctl's structure.
+static int older_ioctl(int fd, unsigned long request, void *argument)
+{
+    bool fills = _IOC_TYPE(request) == UFFDIO && _IOC_NR(request) >= 3 && _IOC_NR(request) <= 8
+        && request != UFFDIO_WRITEPROTECT;
+    int64_t *field = (int64_t *)((char *)argument + _IOC_SIZE(request)) - 1;
+    int64_t before = fills ? *field : 0;
+    int result = real_ioctl(fd, request, argument);
+    int error = errno;
+    if (result < 0 && fills && *field == -EAGAIN)
+        *field = before;
+    errno = error;
+    return result;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (_IOC_TYPE(request) != UFFDIO)
+        return real_ioctl(fd, request, argument);
+    if (kernel_is("newer"))
+        return newer_ioctl(fd, request, argument);
+    if (kernel_is("older"))
+        return older_ioctl(fd, request, argument);
+    if (kernel_is("broken") && _IOC_NR(request) == UFFDIO_CONTINUE_NUMBER) {
+        errno = EIO;
+        return -1;
+    }
+    return real_ioctl(fd, request, argument);
+}
+
+ssize_t read(int fd, void *buffer, size_t size)
+{
+    static ssize_t (*next)(int, void *, size_t);
+    if (!next)
+        *(void **)&next = dlsym(RTLD_NEXT, "read");
+    ssize_t got = next(fd, buffer, size);
+    struct uffd_msg *message = buffer;
+    if (kernel_is("newer") && got == (ssize_t)sizeof *message && message->event == UFFD_EVENT_PAGEFAULT
+        && message->reserved1 == 0 && message->reserved2 == 0 && message->reserved3 == 0)
+        message->event = NEW_EVENT;
+    return got;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.conformance;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of the run. */
+final class HugePages implements AutoCloseable {
+    /** What the tests use at most at one time, with the copies that private mappings make. */
+    private static final long NEEDED = 40;
+
+    /** The size of the system's default huge pages, which memfd_create(2) with MFD_HUGETLB takes; 0 without any. */
+    static final long SIZE = defaultSize();
+
+    private static final Path POOL = Path.of("/sys/kernel/mm/hugepages/hugepages-" + SIZE / 1024 + "kB");
+
+    private static long added;
+    private static String refusal;
+
+    private static long defaultSize() {
+        try {
+            return Files.readAllLines(Path.of("/proc/meminfo")).stream().filter(each -> each.startsWith("Hugepagesize:"))
+                    .mapToLong(each -> Long.parseLong(each.replaceAll("\\D", "")) * 1024).findFirst().orElse(0);
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    /** Skips the test, with the reason, if there are no huge pages and none can be reserved. */
+    static synchronized void need() throws IOException {
+        if (added == 0 && refusal == null) {
+            refusal = reserve();
+        }
+        assumeTrue(refusal.isEmpty(), refusal);
+    }
+
+    private static String reserve() throws IOException {
+        if (SIZE == 0 || !Files.isDirectory(POOL)) {
+            return "this system has no huge pages";
+        }
+        if (number("free_hugepages") >= NEEDED) {
+            return "";
+        }
+        if (!Needs.isRoot()) {
+            return NEEDED + " free huge pages are needed, there are " + number("free_hugepages") + ", and only root can reserve more";
+        }
+        long before = number("nr_hugepages");
+        Faults.watchRestores(POOL.resolve("nr_hugepages").toString(), Long.toString(before));
+        Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(before + NEEDED));
+        added = number("nr_hugepages") - before;
+        return number("free_hugepages") >= NEEDED ? ""
+                : "the system gave " + added + " huge pages of the " + NEEDED + " that are needed";
+    }
+
+    private static long number(String file) throws IOException {
+        return Long.parseLong(Files.readString(POOL.resolve(file)).strip());
+    }
+
+    /** The number goes back to what it was; other processes may have changed it meanwhile, so only what was added is taken. */
+    @Override
+    public void close() throws IOException {
+        synchronized (HugePages.class) {
+            if (added > 0) {
+                Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(Math.max(0, number("nr_hugepages") - added)));
+                Faults.watchRestores("", "");
+                added = 0;
+                refusal = null;
+            }
+        }
+    }
+}

@@ -43,6 +43,10 @@ public sealed interface Event {
      * The process forked. The child's copies of the registered ranges are registered with the new descriptor, which now
      * belongs to whoever reads this event.
      *
+     * <p>fork(3) of glibc holds the locks of malloc until the event is read. So a program that forks itself must not read the
+     * event with code that allocates, and Java code does: it would wait for ever. Other processes' forks are no problem, nor are
+     * those that share or replace the memory (vfork, posix_spawn, {@link ProcessBuilder}), which raise no event.
+     *
      * @param uffd the child's userfaultfd
      */
     record Fork(Uffd uffd) implements Event {}

@@ -177,8 +177,8 @@ public final class Uffd implements AutoCloseable {
     }
 
     /**
-     * Ends the handling of a range, {@code UFFDIO_UNREGISTER}, and wakes who waits in it. <b>Pages still missing read as zeros
-     * afterwards.</b>
+     * Ends the handling of a range, {@code UFFDIO_UNREGISTER}, and wakes who waits in it, with an {@code UFFDIO_WAKE} after it
+     * for those who began to wait meanwhile. <b>Pages still missing read as zeros afterwards.</b>
      *
      * @param address the first byte
      * @param length in bytes

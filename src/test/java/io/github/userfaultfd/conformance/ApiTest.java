@@ -57,7 +57,8 @@ class ApiTest {
         need(method);
         Scratch created = new Scratch(Abi.CREATED_LONGS);
         int number = method == OpenMethod.DEVICE ? Abi.OPEN_DEVICE : Abi.OPEN_SYSCALL;
-        assertEquals(-Abi.EINVAL, Native.create(Abi.CREATE_USER_MODE_ONLY, number, UNKNOWN_FEATURE, 0, created.address()));
+        assertEquals(-Abi.EINVAL,
+                created.pass(address -> Native.create(Abi.CREATE_USER_MODE_ONLY, number, UNKNOWN_FEATURE, 0, address)));
         assertEquals(Abi.STAGE_API, created.get(Abi.CREATED_STAGE));
         assertEquals(UNKNOWN_FEATURE, created.get(Abi.CREATED_MISSING_FEATURES));
         assertEquals(Needs.system().rawFeatures(), created.get(Abi.CREATED_FEATURES));

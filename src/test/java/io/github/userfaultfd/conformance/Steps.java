@@ -179,6 +179,15 @@ final class Steps {
             }
         }
 
+        /** The same without sleeping, for two things that have to meet. */
+        void spinUntilStep(int number) {
+            long deadline = System.nanoTime() + DEADLINE_MS * 1_000_000;
+            while (step() < number) {
+                assertTrue(System.nanoTime() < deadline, () -> "it hangs in step " + step() + ", before " + number);
+                Thread.onSpinWait();
+            }
+        }
+
         long result(int step) {
             return Faults.result(address, step);
         }

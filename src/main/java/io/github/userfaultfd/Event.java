@@ -52,7 +52,7 @@ public sealed interface Event {
     record Fork(Uffd uffd) implements Event {}
 
     /**
-     * mremap(2) moved a registered range.
+     * mremap(2) moved a registered range. With {@link Feature#EVENT_UNMAP} an {@link Unmap} of the old addresses follows.
      *
      * @param from its old address
      * @param to its new address

@@ -153,7 +153,9 @@ public final class Uffd implements AutoCloseable {
     }
 
     /**
-     * Registers a range, {@code UFFDIO_REGISTER}. A range that this descriptor has already gets the new modes in addition.
+     * Registers a range, {@code UFFDIO_REGISTER}. Of a range that this descriptor has already, the modes are <b>replaced</b>,
+     * unless it has all of these: to add one, name the old ones too. Do not drop {@link RegisterMode#WRITE_PROTECT} while pages
+     * are protected: before Linux 7.3, which refuses it (EBUSY), a later write to such a huge page never ends.
      *
      * @param address the first byte
      * @param length in bytes

@@ -33,8 +33,8 @@ public final class ProcFiles {
         }
     }
 
-    /** {@return a hexadecimal field of {@code /proc/self/status}, 0 if there is none} */
+    /** {@return a hexadecimal field of the calling thread's status, 0 if there is none} Rights and filters are a thread's own. */
     public static long statusHex(String key) {
-        return field("/proc/self/status", key).map(each -> Long.parseUnsignedLong(each, HEX)).orElse(0L);
+        return field("/proc/thread-self/status", key).map(each -> Long.parseUnsignedLong(each, HEX)).orElse(0L);
     }
 }

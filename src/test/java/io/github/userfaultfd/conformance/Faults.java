@@ -59,6 +59,8 @@ final class Faults {
 
     static native int running();
 
+    static native void giveUp();
+
     // test_memory.c
 
     static native long mmap(long address, long length, int protection, int flags, int fd);

@@ -70,6 +70,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Tes
         }
         int running = Faults.running();
         Faults.watch("", 0);
+        Faults.giveUp();
         assertEquals(0, running, "threads that the test started still run");
     }
 

@@ -18,6 +18,9 @@ final class Steps {
     /** The same for a poisoned page (BUS_MCEERR_AR), on kernels that were built with CONFIG_MEMORY_FAILURE. */
     static final long SIGBUS_POISONED = -1004;
 
+    /** Result of an access that raised SIGSEGV because the memory may not be read (SEGV_ACCERR). */
+    static final long SEGV = -2002;
+
     /** Result of a step that was never run to its end. */
     static final long NOT_RUN = Long.MIN_VALUE;
 

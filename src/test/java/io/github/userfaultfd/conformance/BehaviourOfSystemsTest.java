@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.Event;
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.OpenMethod;
+import io.github.userfaultfd.RegisterMode;
+import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.UnsupportedFeaturesException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+/** What bites users of userfaultfd: sandboxes, rights, and kernels that were built without something. */
+@Scenario("behaviour: systems")
+class BehaviourOfSystemsTest {
+    private static final int SOME_USER = 65534;
+
+    private static UffdException refusedUnderFilter(int errno) throws Exception {
+        Needs.root();
+        return Refused.inThreadOfItsOwn(() -> {
+            Faults.ok(Faults.refuseSystemCall(Faults.userfaultfdNumber(), errno));
+            return Refused.with(errno, () -> new UffdBuilder().openMethod(OpenMethod.SYSCALL).create().close());
+        });
+    }
+
+    /** 9. gVisor answers ENOSYS. */
+    @Test
+    void sandboxWithoutTheCall() throws Exception {
+        UffdException refused = refusedUnderFilter(Abi.ENOSYS);
+        assertTrue(refused.getMessage().contains("sandbox"), refused::getMessage);
+    }
+
+    /** 9. Docker's default profile answers EPERM. */
+    @Test
+    void containerProfile() throws Exception {
+        UffdException refused = refusedUnderFilter(Abi.EPERM);
+        assertTrue(refused.getMessage().contains("seccomp filter forbids it"), refused::getMessage);
+    }
+
+    /** 9. A device node without rights answers EACCES, and AUTO then takes the system call. */
+    @Test
+    void deviceNodeWithoutRights() throws Exception {
+        Needs.root();
+        assumeTrue(Needs.system().attempts().stream().anyMatch(each -> each.method() == OpenMethod.DEVICE && each.opened()),
+                "this system has no /dev/userfaultfd");
+        UffdException refused = Refused.inThreadOfItsOwn(() -> {
+            Faults.ok(Faults.becomeUser(SOME_USER));
+            new UffdBuilder().openMethod(OpenMethod.AUTO).create().close();
+            return Refused.with(Abi.EACCES, () -> new UffdBuilder().openMethod(OpenMethod.DEVICE).create().close());
+        });
+        assertTrue(refused.getMessage().contains("mode of the device node"), refused::getMessage);
+    }
+
+    /** 10. and 12. A feature bit can lie: so the thing is done once, on this processor and this kernel. */
+    @EachMemory
+    void writeProtectionReallyHappens(MemoryKind kind) throws IOException {
+        assumeTrue(Needs.system().features().containsAll(kind.writeProtect()),
+                () -> "Linux " + Needs.system().kernel() + " on " + System.getProperty("os.arch") + " lacks " + kind.writeProtect());
+        try (TestMemory memory = TestMemory.of(kind); CoveredUffd uffd = CoveredUffd.open(kind.writeProtect())) {
+            uffd.register(memory, RegisterMode.WRITE_PROTECT);
+            new Steps().write(memory.at(0), 1).run();
+            uffd.writeProtect(memory.at(0), memory.page);
+            try (Steps.Job writer = new Steps().write(memory.at(0), 2).start()) {
+                assertEquals(new Event.PageFault(memory.at(0), Event.PageFault.Kind.WRITE_PROTECTED, true, 0), uffd.awaitEvent());
+                uffd.removeWriteProtection(memory.at(0), memory.page);
+                writer.awaitZeros();
+            }
+        }
+    }
+
+    /** 11. What a kernel lacks is found by asking it, and named with the version that brought it. */
+    @Test
+    void missingFeaturesAreNamed() {
+        Set<Feature> lacking = java.util.EnumSet.allOf(Feature.class);
+        lacking.removeAll(Needs.system().features());
+        assumeFalse(lacking.isEmpty(), "this kernel has every feature that the library knows");
+        UnsupportedFeaturesException refused = assertThrows(UnsupportedFeaturesException.class,
+                () -> new UffdBuilder().requireFeatures(Feature.THREAD_ID).requireFeatures(lacking).create().close());
+        assertEquals(lacking, refused.missing());
+        assertEquals(Needs.system().features(), refused.supported());
+        for (Feature each : lacking) {
+            assertTrue(refused.getMessage().contains(each + " (Linux " + each.since() + ")"), refused::getMessage);
+        }
+    }
+}

@@ -33,6 +33,11 @@ TEST_NATIVE(jint, madvise, STATIC, jlong address, jlong length, jint advice)
     return (jint)test_result(madvise(test_at(address), (size_t)length, advice));
 }
 
+TEST_NATIVE(jint, mprotect, STATIC, jlong address, jlong length, jint protection)
+{
+    return (jint)test_result(mprotect(test_at(address), (size_t)length, protection));
+}
+
 TEST_NATIVE(jint, mremap, STATIC, jlong address, jlong length, jlong to)
 {
     void *moved = mremap(test_at(address), (size_t)length, (size_t)length, MREMAP_MAYMOVE | MREMAP_FIXED, test_at(to));

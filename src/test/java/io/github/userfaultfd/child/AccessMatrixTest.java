@@ -64,7 +64,8 @@ class AccessMatrixTest {
         String option = "-XX:+Use" + collector + "GC";
         assumeFalse(ChildJvm.run(DEADLINE, List.of(java.toString(), option, "-version")).exit() != 0,
                 java + " has no collector " + collector);
-        ChildJvm child = new ChildJvm().java(java).options(option, "-Xmx128m", "-Djdk.virtualThreadScheduler.parallelism=2");
+        ChildJvm child = new ChildJvm().java(java).options(option, "-Xmx128m", "-Djdk.virtualThreadScheduler.parallelism=2",
+                "-Dproject.root=" + ChildJvm.root(), "-Dtest.jvm=" + java);
         if (hasSegments(java)) {
             compileSegmentAccess(java);
             child.options("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")

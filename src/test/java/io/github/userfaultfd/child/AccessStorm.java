@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.child;
 
+import io.github.userfaultfd.conformance.MappingStorm;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.FaultEngine;
@@ -25,18 +26,21 @@ import java.util.concurrent.locks.LockSupport;
 
 /**
  * A program for child JVMs: readers go over paged regions in each way that Java has, while the collector runs in a loop, garbage
- * is made, pages are discarded and prefetched, and regions are opened and closed. Each word of the source tells its own place.
+ * is made, pages are discarded and prefetched, mappings are split and collapsed, and regions are opened and closed. Each word of
+ * the source tells its own place.
  */
 final class AccessStorm {
     static final long PAGE = PageSize.system().bytes();
     private static final int WORDS = (int) (PAGE / Long.BYTES);
-    private static final int PAGES = 256;
+    private static final int PAGES = 1536; // an aligned huge page fits in anywhere
     private static final int READERS = 4;
     private static final long NANOS_FOR_EACH = 120_000_000;
     private static final VarHandle LONGS = MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.nativeOrder());
     /** sun.misc.Unsafe.copyMemory by a handle, because javac warns of the class itself and no option silences that. */
     private static final MethodHandle COPY_MEMORY = unsafeCopyMemory();
     private static final long BYTE_ARRAY_BASE = 16;
+
+    private static final AtomicLong COLLAPSED = new AtomicLong();
 
     /** One way to read, and perhaps write, a page; it returns whether all it saw was right. */
     interface Access {
@@ -182,13 +186,18 @@ final class AccessStorm {
             }
             long end = System.nanoTime() + NANOS_FOR_EACH;
             SplittableRandom random = new SplittableRandom(7);
+            MappingStorm mappings = new MappingStorm(region.address(), region.size(), PAGE);
             while (System.nanoTime() < end) {
+                mappings.once();
                 long page = random.nextInt(PAGES - 32);
                 region.discard(page * PAGE, (1 + random.nextInt(32)) * PAGE);
                 pager.prefetch((page + random.nextInt(16)) * PAGE, PAGE);
                 LockSupport.parkNanos(50_000);
             }
+            pager.prefetch(0, region.size());
+            mappings.once(); // with every page there, so that a collapse can succeed
             faults = pager.stats().faults();
+            COLLAPSED.addAndGet(mappings.collapsed());
             // Closed, which fills what is missing, while the readers go on.
         }
         stop.set(true);
@@ -237,7 +246,7 @@ final class AccessStorm {
                 round++;
             }
         }
-        System.out.println("faults " + faults + ", wrong " + wrong);
+        System.out.println("faults " + faults + ", huge pages collapsed " + COLLAPSED + ", wrong " + wrong);
         System.exit(wrong.get() == 0 && faults > 0 ? 0 : 3);
     }
 }

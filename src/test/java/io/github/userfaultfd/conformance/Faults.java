@@ -13,6 +13,7 @@ final class Faults {
     static final int PROT_NONE = 0;
     static final int PROT_READ = 1;
     static final int PROT_READ_WRITE = 3;
+    static final int PROT_READ_WRITE_EXEC = 7;
     static final int MAP_SHARED = 1;
     static final int MAP_PRIVATE = 2;
     static final int MAP_FIXED = 0x10;
@@ -68,6 +69,8 @@ final class Faults {
     static native int munmap(long address, long length);
 
     static native int madvise(long address, long length, int advice);
+
+    static native int mprotect(long address, long length, int protection);
 
     static native int mremap(long address, long length, long to);
 

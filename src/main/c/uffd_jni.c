@@ -3,6 +3,7 @@
 #include "io_github_userfaultfd_internal_Abi.h"
 #include "io_github_userfaultfd_internal_Native.h"
 #include "uffd_abi.h"
+#include "uffd_dirty.h"
 #include "uffd_fill.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
@@ -132,6 +133,9 @@ SAME(ENGINE_INLINE, UFFD_ENGINE_INLINE);
 SAME(ENGINE_THREAD, UFFD_ENGINE_THREAD);
 SAME(FAILURE_ABORT, UFFD_FAILURE_ABORT);
 SAME(FAILURE_FILL, UFFD_FAILURE_FILL);
+SAME(RANGE_LONGS, sizeof(struct uffd_dirty_range) / sizeof(int64_t));
+SAME(RANGE_OFFSET, LONG_AT(struct uffd_dirty_range, offset));
+SAME(RANGE_LENGTH, LONG_AT(struct uffd_dirty_range, length));
 SAME(EPERM, EPERM);
 SAME(ENOENT, ENOENT);
 SAME(ESRCH, ESRCH);
@@ -198,6 +202,39 @@ NATIVE(jlong, directAddress, STATIC, jobject buffer)
 NATIVE(jobject, directBuffer, STATIC, jlong address, jlong capacity)
 {
     return (*env)->NewDirectByteBuffer(env, at(address), capacity);
+}
+
+NATIVE(jint, dirtyKeep, STATIC, jlong dirty)
+{
+    uffd_dirty_keep(at(dirty));
+    return 0;
+}
+
+NATIVE(jint, dirtyMark, STATIC, jlong dirty, jlong offset, jlong length)
+{
+    return uffd_dirty_mark(at(dirty), (size_t)offset, (size_t)length);
+}
+
+NATIVE(jint, dirtyRanges, STATIC, jlong dirty, jlong ranges, jint capacity)
+{
+    return uffd_dirty_ranges(at(dirty), at(ranges), capacity);
+}
+
+NATIVE(jint, dirtyScan, STATIC, jlong dirty, jlong offset, jlong length, jboolean rearm)
+{
+    return uffd_dirty_scan(at(dirty), (size_t)offset, (size_t)length, rearm);
+}
+
+NATIVE(jlong, dirtyStart, STATIC, jint fd, jlong address, jlong length)
+{
+    struct uffd_dirty *dirty = NULL;
+    int failed = uffd_dirty_start(fd, (uintptr_t)address, (size_t)length, &dirty);
+    return failed ? failed : handle(dirty);
+}
+
+NATIVE(jint, dirtyStop, STATIC, jlong dirty)
+{
+    return uffd_dirty_stop(at(dirty));
 }
 
 NATIVE(jint, discard, STATIC, jlong address, jlong length)

@@ -138,6 +138,11 @@ public final class Abi {
     public static final int STATS_NANOSECONDS = 5;
     public static final int STATS_LONGS = 6;
 
+    // Native.dirtyRanges (struct uffd_dirty_range).
+    public static final int RANGE_OFFSET = 0;
+    public static final int RANGE_LENGTH = 1;
+    public static final int RANGE_LONGS = 2;
+
     // errno values that the library speaks of by name.
     public static final int EPERM = 1;
     public static final int ENOENT = 2;

@@ -32,6 +32,24 @@ public final class Native {
     /** A direct buffer over memory that somebody else keeps alive. */
     public static native ByteBuffer directBuffer(long address, long capacity);
 
+    /** Keeps what the last scan found and nobody took for the next one. */
+    public static native int dirtyKeep(long dirty);
+
+    /** Makes the next scan report a range, and protects it again. */
+    public static native int dirtyMark(long dirty, long offset, long length);
+
+    /** Takes up to {@code capacity} ranges of {@link Abi#RANGE_LONGS} longs out of the last scan; how many. */
+    public static native int dirtyRanges(long dirty, long ranges, int capacity);
+
+    /** PAGEMAP_SCAN of a range; -errno if it failed and everything counts as written. */
+    public static native int dirtyScan(long dirty, long offset, long length, boolean rearm);
+
+    /** Registers and protects a range; the tracker's handle. */
+    public static native long dirtyStart(int fd, long address, long length);
+
+    /** Unregisters the range and frees the tracker. */
+    public static native int dirtyStop(long dirty);
+
     /** madvise(MADV_DONTNEED). */
     public static native int discard(long address, long length);
 

@@ -32,11 +32,15 @@ public final class RegionOwner implements Runnable {
     /** Who resolves the faults of a region. Implemented above, known here only by what a region needs of it. */
     public interface Service {
         /**
-         * Puts every page of a range in place.
+         * Puts every page of a range in place, if the service is one that brings pages.
          *
+         * @return false if it is not
          * @throws IOException if a page cannot be had
          */
-        void fill(long offset, long length) throws IOException;
+        boolean fill(long offset, long length) throws IOException;
+
+        /** Pages were taken away: they are missing, and whatever was protected about them is gone. */
+        void tookAway(long offset, long length);
 
         /** The region ends: late faults must not see pages that were never filled. Afterwards the service is unclaimed. */
         void regionCloses();

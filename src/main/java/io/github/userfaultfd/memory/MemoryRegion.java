@@ -227,14 +227,13 @@ public final class MemoryRegion implements AutoCloseable {
         owner.enter();
         try {
             RegionOwner.Service service = owner.service();
-            if (service != null) {
-                service.fill(from, to - from);
-            } else {
-                int failed = Native.touch(address() + from, to - from, page);
-                if (failed < 0) {
-                    throw new UffdException("fetch", -failed, "at offset " + from + ", " + (to - from) + " bytes",
-                            "a page of the range is poisoned, or the memory below it cannot be had");
-                }
+            if (service != null && service.fill(from, to - from)) {
+                return;
+            }
+            int failed = Native.touch(address() + from, to - from, page);
+            if (failed < 0) {
+                throw new UffdException("fetch", -failed, "at offset " + from + ", " + (to - from) + " bytes",
+                        "a page of the range is poisoned, or the memory below it cannot be had");
             }
         } finally {
             owner.exit();
@@ -317,6 +316,10 @@ public final class MemoryRegion implements AutoCloseable {
             int failed = advice.give(address() + offset, length);
             if (failed < 0) {
                 throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes");
+            }
+            RegionOwner.Service service = owner.service();
+            if (service != null) {
+                service.tookAway(offset, length);
             }
         } finally {
             owner.pages().readLock().unlock();

@@ -65,8 +65,14 @@ public final class Pager implements AutoCloseable {
     /** What a running pager needs of its region: everything but the {@link MemoryRegion}, which may become unreachable. */
     private final class Service implements RegionOwner.Service {
         @Override
-        public void fill(long offset, long length) throws IOException {
+        public boolean fill(long offset, long length) throws IOException {
             Pager.this.fill("fetch", offset, length);
+            return true;
+        }
+
+        @Override
+        public void tookAway(long offset, long length) {
+            // They fault again when they are touched.
         }
 
         @Override

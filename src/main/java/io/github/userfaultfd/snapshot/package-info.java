@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Knowing which pages of a region were written. */
+package io.github.userfaultfd.snapshot;

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.snapshot;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+@Timeout(120)
+class DirtyTrackerTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final int PAGES = 2000;
+
+    @BeforeEach
+    void needsTheKernel() {
+        Needs.features(Feature.WP_ASYNC);
+    }
+
+    private static MemoryRegion region(String kind) throws IOException {
+        return kind.equals("shared") ? MemoryRegion.shared(PAGES * PAGE) : MemoryRegion.anonymous(PAGES * PAGE);
+    }
+
+    private static BitSet pages(DirtyTracker tracker, boolean collect) {
+        BitSet pages = new BitSet();
+        long[] last = {-1};
+        RangeConsumer consumer = (offset, length) -> {
+            assertTrue(offset > last[0], "ranges ascend and do not touch");
+            assertTrue(length > 0 && length % PAGE == 0);
+            last[0] = offset + length;
+            pages.set((int) (offset / PAGE), (int) ((offset + length) / PAGE));
+        };
+        if (collect) {
+            tracker.collect(consumer);
+        } else {
+            tracker.peek(consumer);
+        }
+        return pages;
+    }
+
+    private static BitSet of(int... pages) {
+        BitSet set = new BitSet();
+        for (int each : pages) {
+            set.set(each);
+        }
+        return set;
+    }
+
+    private static void write(MemoryRegion region, int page) {
+        region.asByteBuffer(page * PAGE + 17, 1).put(0, (byte) 1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void exactlyTheWrittenPages(String kind) throws Exception {
+        int descriptors = ProcessState.descriptors();
+        try (MemoryRegion region = region(kind)) {
+            write(region, 5); // before the start: does not count
+            try (DirtyTracker tracker = DirtyTracker.start(region)) {
+                assertEquals(of(), pages(tracker, true));
+                for (int page : new int[] {5, 6, 7, 100, 1999}) {
+                    write(region, page);
+                }
+                region.asByteBuffer(50 * PAGE, 1).get(0);
+                assertEquals(of(5, 6, 7, 100, 1999), pages(tracker, false));
+                assertEquals(5 * PAGE, tracker.dirtyBytes());
+                assertEquals(of(5, 6, 7, 100, 1999), pages(tracker, true));
+                assertEquals(of(), pages(tracker, true));
+                write(region, 6);
+                List<Long> part = new ArrayList<>();
+                tracker.peek(0, 6 * PAGE, (offset, length) -> part.add(offset));
+                assertEquals(List.of(), part);
+                tracker.collect(6 * PAGE, PAGE, (offset, length) -> part.add(offset));
+                assertEquals(List.of(6 * PAGE), part);
+                assertEquals(0, tracker.dirtyBytes());
+            }
+            write(region, 8);
+        }
+        assertEquals(descriptors, ProcessState.descriptors());
+    }
+
+    /** More ranges than the kernel's vector and the library's have room for. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void manyRanges(String kind) throws Exception {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+            BitSet expected = new BitSet();
+            for (int page = 0; page < PAGES; page += 2) {
+                write(region, page);
+                expected.set(page);
+            }
+            assertEquals(expected, pages(tracker, false));
+            assertEquals(expected, pages(tracker, true));
+            assertEquals(of(), pages(tracker, true));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void pagesTakenAwayAreReportedAndTrackedAgain(String kind) throws Exception {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+            for (int page = 0; page < 20; page++) {
+                write(region, page);
+            }
+            tracker.collect((offset, length) -> { });
+            if (kind.equals("shared")) {
+                region.punchHole(3 * PAGE, 2 * PAGE);
+            } else {
+                region.discard(3 * PAGE, 2 * PAGE);
+            }
+            assertEquals(of(3, 4), pages(tracker, true));
+            assertEquals(of(), pages(tracker, true));
+            assertEquals(0, region.asByteBuffer(3 * PAGE + 17, 1).get(0));
+            assertEquals(of(), pages(tracker, true));
+            write(region, 4);
+            assertEquals(of(4), pages(tracker, true));
+        }
+    }
+
+    @Test
+    void aConsumerThatThrowsLosesNothing() throws Exception {
+        try (MemoryRegion region = region("anonymous"); DirtyTracker tracker = DirtyTracker.start(region)) {
+            BitSet expected = new BitSet();
+            for (int page = 0; page < PAGES; page += 2) {
+                write(region, page);
+                expected.set(page);
+            }
+            BitSet seen = new BitSet();
+            assertThrows(IllegalArgumentException.class, () -> tracker.collect((offset, length) -> {
+                if (seen.cardinality() == 300) {
+                    throw new IllegalArgumentException();
+                }
+                seen.set((int) (offset / PAGE));
+            }));
+            // The range that it was given when it threw counts as taken.
+            expected.andNot(seen);
+            expected.clear(600);
+            assertEquals(expected, pages(tracker, true));
+        }
+    }
+
+    /** Random writers and a model that knows every write: nothing is missed, nothing is invented. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void aThousandRoundsAgainstAModel(String kind) throws Exception {
+        int rounds = 1000;
+        int writers = 3;
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+            ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
+            AtomicIntegerArray written = new AtomicIntegerArray(PAGES);
+            CyclicBarrier barrier = new CyclicBarrier(writers + 1);
+            List<Thread> threads = new ArrayList<>();
+            for (int i = 0; i < writers; i++) {
+                SplittableRandom random = new SplittableRandom(i);
+                threads.add(new Thread(() -> {
+                    try {
+                        for (int round = 0; round < rounds; round++) {
+                            for (int n = 0; n < 30; n++) {
+                                int page = random.nextInt(PAGES);
+                                memory.put((int) (page * PAGE) + random.nextInt((int) PAGE), (byte) round);
+                                written.set(page, 1);
+                            }
+                            barrier.await();
+                            barrier.await();
+                        }
+                    } catch (Exception e) {
+                        failure.set(e);
+                    }
+                }));
+            }
+            threads.forEach(Thread::start);
+            for (int round = 0; round < rounds && failure.get() == null; round++) {
+                BitSet during = pages(tracker, true); // while the writers write
+                barrier.await();
+                during.or(pages(tracker, true));
+                BitSet expected = new BitSet();
+                for (int page = 0; page < PAGES; page++) {
+                    expected.set(page, written.getAndSet(page, 0) == 1);
+                }
+                assertEquals(expected, during, "round " + round);
+                barrier.await();
+            }
+            for (Thread each : threads) {
+                each.join();
+            }
+        }
+        assertEquals(null, failure.get());
+    }
+
+    @Test
+    void collectingInALoopAllocatesNothing() throws Exception {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        try (MemoryRegion region = region("anonymous"); DirtyTracker tracker = DirtyTracker.start(region)) {
+            ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
+            long[] sum = new long[1];
+            RangeConsumer consumer = (offset, length) -> sum[0] += length;
+            long allocated = -1;
+            for (int round = 0; round < 30 && allocated != 0; round++) {
+                long before = threads.getCurrentThreadAllocatedBytes();
+                for (int i = 0; i < 5000; i++) {
+                    memory.put((int) (i % PAGES * PAGE), (byte) i);
+                    tracker.collect(consumer);
+                }
+                allocated = threads.getCurrentThreadAllocatedBytes() - before;
+            }
+            assertEquals(0, allocated, "bytes in 5,000 collects");
+            assertTrue(sum[0] >= 5000 * PAGE);
+        }
+    }
+
+    @Test
+    void oneOwnerARegion() throws Exception {
+        try (MemoryRegion region = region("anonymous")) {
+            try (DirtyTracker tracker = DirtyTracker.start(region)) {
+                assertTrue(assertThrows(IllegalStateException.class, () -> Pager.of(region, PageSource.zeros()).start())
+                        .getMessage().contains("DirtyTracker"), tracker.toString());
+            }
+            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+                assertTrue(assertThrows(IllegalStateException.class, () -> DirtyTracker.start(region)).getMessage()
+                        .contains(pager.toString()));
+            }
+        }
+    }
+
+    @Test
+    void closedMeansClosed() throws Exception {
+        MemoryRegion region = region("anonymous");
+        DirtyTracker tracker = DirtyTracker.start(region);
+        assertThrows(NullPointerException.class, () -> tracker.collect(null));
+        assertThrows(IllegalArgumentException.class, () -> tracker.peek(1, PAGE, (offset, length) -> { }));
+        assertThrows(IndexOutOfBoundsException.class, () -> tracker.peek(0, region.size() + PAGE, (offset, length) -> { }));
+        region.close();
+        assertThrows(IllegalStateException.class, () -> tracker.collect((offset, length) -> { }));
+        assertTrue(tracker.toString().contains("closed"));
+        tracker.close();
+        assertThrows(IllegalStateException.class, () -> DirtyTracker.start(region));
+    }
+}

@@ -2,9 +2,11 @@
 package io.github.userfaultfd;
 
 import io.github.userfaultfd.internal.Abi;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -87,6 +89,25 @@ public enum Feature {
     /** {@return the version of Linux that brought the feature; a kernel can still be built without it} */
     public String since() {
         return since;
+    }
+
+    /**
+     * Names the features of a mask; a bit of a newer kernel, which has no constant here, is named by its number.
+     *
+     * @param mask such as {@link Uffd#rawFeatures()}
+     * @return for example {@code [SIGBUS, MOVE, bit 40]}
+     */
+    public static String names(long mask) {
+        List<String> names = new ArrayList<>();
+        long unknown = mask;
+        for (Feature each : of(mask)) {
+            names.add(each.name());
+            unknown &= ~each.bit;
+        }
+        for (; unknown != 0; unknown &= unknown - 1) {
+            names.add("bit " + Long.numberOfTrailingZeros(unknown));
+        }
+        return names.toString();
     }
 
     static long mask(Collection<Feature> features) {

@@ -2,9 +2,11 @@
 package io.github.userfaultfd;
 
 import io.github.userfaultfd.internal.Abi;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -66,6 +68,25 @@ public enum Ioctl {
     /** {@return the version of Linux that brought the ioctl} */
     public String since() {
         return since;
+    }
+
+    /**
+     * Names the ioctls of a mask; one of a newer kernel, which has no constant here, is named by its number.
+     *
+     * @param mask such as {@link Uffd#rawIoctls()}
+     * @return for example {@code [WAKE, COPY, number 20]}
+     */
+    public static String names(long mask) {
+        List<String> names = new ArrayList<>();
+        long unknown = mask;
+        for (Ioctl each : of(mask)) {
+            names.add(each.name());
+            unknown &= ~(1L << each.number);
+        }
+        for (; unknown != 0; unknown &= unknown - 1) {
+            names.add("number " + Long.numberOfTrailingZeros(unknown));
+        }
+        return names.toString();
     }
 
     static long mask(Collection<Ioctl> ioctls) {

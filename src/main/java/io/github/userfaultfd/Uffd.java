@@ -138,6 +138,11 @@ public final class Uffd implements AutoCloseable {
         return Ioctl.of(ioctls);
     }
 
+    /** {@return {@link #ioctls()} as the kernel's mask, with the bits that have no constant yet} */
+    public long rawIoctls() {
+        return ioctls;
+    }
+
     /**
      * Registers a range for its missing pages, {@code UFFDIO_REGISTER}.
      *
@@ -166,6 +171,19 @@ public final class Uffd implements AutoCloseable {
      * @throws IOException if the descriptor is closed
      */
     public Set<Ioctl> register(long address, long length, RegisterMode... modes) throws IOException {
+        return Ioctl.of(registerRaw(address, length, modes));
+    }
+
+    /**
+     * Like {@link #register(long, long, RegisterMode...)}, with the answer as the kernel's mask.
+     *
+     * @param address the first byte
+     * @param length in bytes
+     * @param modes at least one
+     * @return the ioctls that the range now has, a bit for each {@link Ioctl#number}, also those that have no constant yet
+     * @throws IOException as {@code register}
+     */
+    public long registerRaw(long address, long length, RegisterMode... modes) throws IOException {
         Ranges.checkPages("register", address, length);
         long mask = 0;
         for (RegisterMode each : modes) {
@@ -175,7 +193,7 @@ public final class Uffd implements AutoCloseable {
             throw new IllegalArgumentException("register: at least one mode is needed");
         }
         long result = call((fd, to, from, bytes, mode) -> Native.register(fd, to, bytes, mode), address, 0, length, mask);
-        return Ioctl.of(checked("register", address, length, result));
+        return checked("register", address, length, result);
     }
 
     /**

@@ -16,7 +16,7 @@ public class UnsupportedIoctlsException extends UffdException {
         super("create", Abi.EINVAL, "", "this kernel (" + System.getProperty("os.version") + ") lacks "
                 + Ioctl.of(missing).stream().map(each -> each + " (Linux " + each.since() + ")")
                         .collect(Collectors.joining(", "))
-                + "; it has " + Ioctl.of(supported));
+                + "; it has " + Ioctl.names(supported));
         this.missing = missing;
         this.supported = supported;
     }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.Ioctl;
+import io.github.userfaultfd.RegisterMode;
+import io.github.userfaultfd.ResolveMode;
+import io.github.userfaultfd.conformance.ScenarioReport.Outcome;
+import io.github.userfaultfd.conformance.ScenarioReport.Row;
+import io.github.userfaultfd.support.Needs;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.ClassOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Runs last of all classes ({@link ClassOrderer.OrderAnnotation}, set in junit-platform.properties): prints the table of
+ * scenarios and kinds of memory, and fails if a scenario was skipped as a whole or a constant was never used.
+ */
+@Order(Integer.MAX_VALUE)
+class ConformanceResultTest {
+    /** The kernel's own tests, and what this project has beyond them. One that is missing in the results never ran. */
+    private static final List<String> SCENARIOS = List.of("api", "register-ioctls", "zeropage", "move", "move-pmd",
+            "move-pmd-split", "wp-fork", "wp-fork-with-event", "wp-fork-pin", "wp-fork-pin-with-event", "wp-unpopulated", "minor",
+            "minor-wp", "minor-collapse", "sigbus", "sigbus-wp", "events", "events-wp", "poison", "mmap-changing", "wp-mremap",
+            "stress", "errors", "partial results", "fork event", "other kernels", "behaviour: events", "behaviour: memory",
+            "behaviour: systems");
+
+    /** Constants that no test uses yet, and why. */
+    private static final Set<Feature> FEATURES_WITHOUT_TEST = EnumSet.of(Feature.RWP, Feature.RWP_ASYNC);
+    private static final Set<Ioctl> IOCTLS_WITHOUT_TEST = EnumSet.of(Ioctl.RWPROTECT, Ioctl.SET_MODE);
+    private static final String WITHOUT_TEST = "features of Linux 7.3 that the library can name but has no method for yet";
+
+    /** The modes that the kernel's header has for each ioctl. */
+    private static final Map<Ioctl, Set<ResolveMode>> MODES = new EnumMap<>(Map.of(
+            Ioctl.COPY, EnumSet.of(ResolveMode.DONT_WAKE, ResolveMode.WRITE_PROTECT),
+            Ioctl.ZEROPAGE, EnumSet.of(ResolveMode.DONT_WAKE),
+            Ioctl.MOVE, EnumSet.of(ResolveMode.DONT_WAKE, ResolveMode.ALLOW_SOURCE_HOLES),
+            Ioctl.CONTINUE, EnumSet.of(ResolveMode.DONT_WAKE, ResolveMode.WRITE_PROTECT),
+            Ioctl.POISON, EnumSet.of(ResolveMode.DONT_WAKE),
+            Ioctl.WRITEPROTECT, EnumSet.of(ResolveMode.DONT_WAKE)));
+
+    private static void needTheWholeSuite() {
+        String chosen = System.getProperty("test");
+        assumeTrue(chosen == null, () -> "only some tests were asked for: -Dtest=" + chosen);
+    }
+
+    @Test
+    void everyScenarioRan() {
+        Map<String, Row> rows = ScenarioReport.rows();
+        print(rows);
+        needTheWholeSuite();
+        assertEquals(Set.copyOf(SCENARIOS), rows.keySet(), "the scenarios that ran");
+        List<String> skipped = new ArrayList<>();
+        rows.forEach((name, row) -> {
+            if (!row.passedSomewhere() && Needs.system().features().containsAll(row.features)) {
+                skipped.add(name + " " + row.reasons);
+            }
+        });
+        assertEquals(List.of(), skipped, "scenarios of which nothing ran, though the kernel has what they need");
+    }
+
+    @Test
+    void everyConstantIsUsed() {
+        needTheWholeSuite();
+        Set<Feature> features = EnumSet.allOf(Feature.class);
+        features.removeAll(FEATURES_WITHOUT_TEST);
+        Set<Ioctl> ioctls = EnumSet.allOf(Ioctl.class);
+        ioctls.removeAll(IOCTLS_WITHOUT_TEST);
+        // What this kernel lacks was skipped, with the reason, by the tests that would have used it.
+        features.retainAll(union(List.of(Needs.system().features(), Coverage.features())));
+        ioctls.retainAll(union(List.of(Needs.system().ioctls(), Coverage.ioctls())));
+        assertEquals(features, Coverage.features(), "features switched on by a test");
+        assertEquals(ioctls, Coverage.ioctls(), "ioctls carried out in a test");
+        assertEquals(EnumSet.allOf(RegisterMode.class), Coverage.registerModes(), "modes registered in a test");
+        assertEquals(EnumSet.allOf(ResolveMode.class), union(MODES.values()), "modes that an ioctl has");
+        MODES.forEach((ioctl, modes) -> {
+            if (ioctls.contains(ioctl)) {
+                assertEquals(modes, Coverage.resolveModes(ioctl), () -> "modes of " + ioctl + " used in a test");
+            }
+        });
+    }
+
+    /** A constant that is neither of this kernel nor an exception would hide behind "this kernel lacks it". */
+    @Test
+    void theExceptionsAreTheNewest() {
+        for (Feature each : FEATURES_WITHOUT_TEST) {
+            assertEquals("7.3", each.since(), WITHOUT_TEST);
+        }
+        for (Ioctl each : IOCTLS_WITHOUT_TEST) {
+            assertEquals("7.3", each.since(), WITHOUT_TEST);
+        }
+    }
+
+    private static <T> Set<T> union(Collection<Set<T>> sets) {
+        return sets.stream().flatMap(Set::stream).collect(Collectors.toSet());
+    }
+
+    private static void print(Map<String, Row> rows) {
+        StringBuilder table = new StringBuilder("\nConformance on Linux " + Needs.system().kernel() + ", "
+                + System.getProperty("os.arch") + ", Java " + System.getProperty("java.version") + "\n");
+        table.append(String.format("%-24s", "scenario"));
+        for (MemoryKind kind : MemoryKind.values()) {
+            table.append(String.format("%-16s", kind));
+        }
+        table.append("no memory\n");
+        List<String> reasons = new ArrayList<>();
+        Map<String, Row> others = new TreeMap<>(rows);
+        for (String name : Stream.concat(SCENARIOS.stream(), others.keySet().stream()).distinct().filter(rows::containsKey).toList()) {
+            Row row = rows.get(name);
+            table.append(String.format("%-24s", name));
+            for (MemoryKind kind : MemoryKind.values()) {
+                table.append(String.format("%-16s", text(row.cells.get(kind))));
+            }
+            table.append(text(row.others)).append('\n');
+            row.reasons.forEach(each -> reasons.add(name + ", " + each));
+        }
+        table.append("not tested: ").append(FEATURES_WITHOUT_TEST).append(' ').append(IOCTLS_WITHOUT_TEST).append(", ")
+                .append(WITHOUT_TEST).append('\n');
+        reasons.forEach(each -> table.append("skipped: ").append(each).append('\n'));
+        System.out.println(table);
+    }
+
+    /** A point: the kernel's table does not have this kind of memory for the scenario. */
+    private static String text(Outcome outcome) {
+        return outcome == null ? "." : outcome.name().toLowerCase(Locale.ROOT);
+    }
+}

@@ -33,7 +33,7 @@ target/.jar: $(CLASSES) LICENSE
 # What the tests need in C: a program a file, the native library of the conformance tests, and a library that makes this kernel
 # look newer or older (LD_PRELOAD).
 JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
-TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c)
+TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c)
 TEST_NATIVE = $(TEST_PROGRAMS) target/test-native/libtest_faults.so target/test-native/libtest_other_kernel.so
 
 target/test-native/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
@@ -52,6 +52,10 @@ target/test-native/%: src/test/c/%.c pom.xml
 test: target/.jar $(TEST_NATIVE)
 	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
 	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
+
+.PHONY: stress
+stress: target/.jar $(TEST_NATIVE)
+	mvn -B -ntp test -Dtest=StressTest -Dstress.seconds=60
 
 .PHONY: clean
 clean:

@@ -9,11 +9,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +106,13 @@ TEST_NATIVE(jint, readBytes, STATIC, jint fd, jint bytes)
     if (bytes > (jint)sizeof ignored)
         return -E2BIG;
     return (jint)test_result(read(fd, ignored, (size_t)bytes));
+}
+
+// The next byte, or -1 at the end.
+TEST_NATIVE(jint, readByte, STATIC, jint fd)
+{
+    unsigned char byte;
+    return read(fd, &byte, 1) == 1 ? byte : -1;
 }
 
 // A userfaultfd without its handshake.
@@ -239,4 +249,60 @@ TEST_NATIVE(void, watchRestores, STATIC, jstring path, jstring value)
     memcpy(restore_path, new_path, sizeof restore_path);
     memcpy(restore_value, new_value, sizeof restore_value);
     pthread_mutex_unlock(&watchdog_lock);
+}
+
+// Starts a program that inherits every descriptor without close-on-exec; its standard input and output are pipes whose other
+// ends come back in `ends`. It dies with the thread that started it. Its process id, or -errno.
+TEST_NATIVE(jint, spawn, STATIC, jobjectArray command, jintArray ends)
+{
+    enum { MOST = 64 };
+    char *arguments[MOST] = { NULL };
+    int in[2], out[2];
+    jsize count = (*env)->GetArrayLength(env, command);
+    if (count >= MOST)
+        return -E2BIG;
+    for (jsize i = 0; i < count; i++) {
+        jstring each = (*env)->GetObjectArrayElement(env, command, i);
+        const char *text = (*env)->GetStringUTFChars(env, each, NULL);
+        arguments[i] = text ? strdup(text) : NULL;
+        if (text)
+            (*env)->ReleaseStringUTFChars(env, each, text);
+        (*env)->DeleteLocalRef(env, each);
+        if (!arguments[i])
+            return -ENOMEM;
+    }
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        dup2(out[1], STDERR_FILENO);
+        execv(arguments[0], arguments);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    for (jsize i = 0; i < count; i++)
+        free(arguments[i]);
+    jint parents[] = { in[1], out[0] };
+    (*env)->SetIntArrayRegion(env, ends, 0, 2, parents);
+    return child;
+}
+
+// Waits for a child until the deadline, then kills it: its status, or -ETIMEDOUT.
+TEST_NATIVE(jint, reap, STATIC, jint child, jlong ms)
+{
+    int status = 0;
+    for (int64_t end = now_ms() + ms; waitpid(child, &status, WNOHANG) == 0;) {
+        if (now_ms() > end) {
+            kill(child, SIGKILL);
+            waitpid(child, &status, 0);
+            return -ETIMEDOUT;
+        }
+        struct timespec time = { .tv_nsec = 1000000 };
+        nanosleep(&time, NULL);
+    }
+    return status;
 }

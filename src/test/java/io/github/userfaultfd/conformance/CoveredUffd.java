@@ -50,7 +50,11 @@ final class CoveredUffd implements AutoCloseable {
     }
 
     static CoveredUffd create(UffdBuilder builder, Collection<Feature> features) throws IOException {
-        Uffd uffd = builder.closeOnExec(true).requireFeatures(features).create();
+        return create(builder, features, true);
+    }
+
+    static CoveredUffd create(UffdBuilder builder, Collection<Feature> features, boolean closeOnExec) throws IOException {
+        Uffd uffd = builder.closeOnExec(closeOnExec).requireFeatures(features).create();
         Set<Feature> asked = EnumSet.noneOf(Feature.class);
         asked.addAll(features);
         assertEquals(asked, uffd.enabledFeatures());

@@ -90,6 +90,9 @@ final class Faults {
 
     static native int readBytes(int fd, int bytes);
 
+    /** {@return the next byte, -1 at the end} */
+    static native int readByte(int fd);
+
     static native int openUserfaultfd(boolean byDevice, int flags);
 
     static native int openFile(String path, int flags);
@@ -101,6 +104,22 @@ final class Faults {
     static native void watch(String name, int seconds);
 
     static native void watchRestores(String path, String value);
+
+    static native int spawn(String[] command, int[] ends);
+
+    static native int reap(int child, long milliseconds);
+
+    // test_stress.c
+
+    static native long stressNew(long first, long second, long length, int page);
+
+    static native int stressRound(long handle, int to, int fd, int flags, long milliseconds, long deadline);
+
+    static native long stressVerify(long handle, int area);
+
+    static native long stressStat(long handle, int stat);
+
+    static native void stressFree(long handle);
 
     // test_rights.c
 

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.extension.TestWatcher;
 
 /** Gives each test a deadline, looks after what it left behind, and collects the table of scenarios and kinds of memory. */
 final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, TestWatcher {
-    private static final int DEADLINE_SECONDS = 60;
+    private static final int DEADLINE_SECONDS = 60 + (int) StressTest.SECONDS;
 
     private static final Map<String, Row> ROWS = new LinkedHashMap<>();
 

@@ -39,14 +39,14 @@ final class TestMemory implements AutoCloseable {
         fd = -1;
     }
 
-    private TestMemory(MemoryKind kind, int page, int pages, long alignment) {
+    private TestMemory(MemoryKind kind, int page, int pages, long alignment, boolean closeOnExec) {
         this.kind = kind;
         this.page = page;
         region = null;
         length = (long) page * pages;
         int sharing = kind.isShared() ? Faults.MAP_SHARED : Faults.MAP_PRIVATE;
         if (kind.isFile()) {
-            fd = (int) Faults.ok(Faults.memfd(length, Faults.MFD_CLOEXEC | (kind.isHuge() ? Faults.MFD_HUGETLB : 0)));
+            fd = (int) Faults.ok(Faults.memfd(length, (closeOnExec ? Faults.MFD_CLOEXEC : 0) | (kind.isHuge() ? Faults.MFD_HUGETLB : 0)));
             address = map(alignment, sharing, fd);
             alias = kind.isShared() ? map(alignment, sharing, fd) : 0;
         } else {
@@ -94,12 +94,18 @@ final class TestMemory implements AutoCloseable {
     /** Memory that no MemoryRegion owns: it may be moved and unmapped. */
     static TestMemory raw(MemoryKind kind, int pages) throws IOException {
         int page = pageSize(kind);
-        return new TestMemory(kind, page, pages, page).withoutHugePages();
+        return new TestMemory(kind, page, pages, page, true).withoutHugePages();
+    }
+
+    /** Memory whose file a program inherits that this JVM starts. */
+    static TestMemory inherited(MemoryKind kind, int pages) throws IOException {
+        int page = pageSize(kind);
+        return new TestMemory(kind, page, pages, page, false).withoutHugePages();
     }
 
     /** Anonymous or shared memory that starts at a huge page's border and may have huge pages. */
     static TestMemory alignedForHugePages(MemoryKind kind, long length, long hugePage) {
-        return new TestMemory(kind, PAGE, Math.toIntExact(length / PAGE), hugePage);
+        return new TestMemory(kind, PAGE, Math.toIntExact(length / PAGE), hugePage, true);
     }
 
     static TestMemory raw(MemoryKind kind) throws IOException {
@@ -179,9 +185,15 @@ final class TestMemory implements AutoCloseable {
         mapped = false;
     }
 
-    /** Takes the pages out of the mapping and, of a shared kind, out of the file: they are missing. */
+    /** Takes the pages out of the mapping and out of the file below: they are missing. */
     void release() {
-        Faults.ok(Faults.madvise(address, length, kind.isShared() ? Faults.MADV_REMOVE : Faults.MADV_DONTNEED));
+        if (kind == MemoryKind.SHMEM_PRIVATE) {
+            // Writing to a private page leaves a page of zeros in the file, which is not missing afterwards.
+            Faults.ok(Faults.truncate(fd, 0));
+            Faults.ok(Faults.truncate(fd, length));
+        } else {
+            Faults.ok(Faults.madvise(address, length, kind.isShared() ? Faults.MADV_REMOVE : Faults.MADV_DONTNEED));
+        }
     }
 
     static boolean isWriteProtected(long pagemapEntry) {

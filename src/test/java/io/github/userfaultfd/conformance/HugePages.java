@@ -8,8 +8,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of the run. */
-final class HugePages implements AutoCloseable {
+/** Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of each class. */
+final class HugePages {
     /** What the tests use at most at one time, with the copies that private mappings make. */
     private static final long NEEDED = 40;
 
@@ -29,6 +29,8 @@ final class HugePages implements AutoCloseable {
             throw new java.io.UncheckedIOException(e);
         }
     }
+
+    private HugePages() {}
 
     /** Skips the test, with the reason, if there are no huge pages and none can be reserved. */
     static synchronized void need() throws IOException {
@@ -61,15 +63,12 @@ final class HugePages implements AutoCloseable {
     }
 
     /** The number goes back to what it was; other processes may have changed it meanwhile, so only what was added is taken. */
-    @Override
-    public void close() throws IOException {
-        synchronized (HugePages.class) {
-            if (added > 0) {
-                Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(Math.max(0, number("nr_hugepages") - added)));
-                Faults.watchRestores("", "");
-                added = 0;
-                refusal = null;
-            }
+    static synchronized void giveBack() throws IOException {
+        if (added > 0) {
+            Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(Math.max(0, number("nr_hugepages") - added)));
+            Faults.watchRestores("", "");
+            added = 0;
+            refusal = null;
         }
     }
 }

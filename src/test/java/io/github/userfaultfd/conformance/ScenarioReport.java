@@ -3,20 +3,24 @@ package io.github.userfaultfd.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.AfterEachCallback;
 import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.TestWatcher;
 
 /** Gives each test a deadline, looks after what it left behind, and collects the table of scenarios and kinds of memory. */
-final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, TestWatcher {
+final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, AfterAllCallback, TestWatcher {
     private static final int DEADLINE_SECONDS = 60 + (int) StressTest.SECONDS;
 
     private static final Map<String, Row> ROWS = new LinkedHashMap<>();
@@ -26,7 +30,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Tes
 
     /** The results of one scenario. Tests without a kind of memory are in {@code others}. */
     static final class Row {
-        final Set<io.github.userfaultfd.Feature> features = new LinkedHashSet<>();
+        final Set<Feature> features = new LinkedHashSet<>();
         final Map<MemoryKind, Outcome> cells = new EnumMap<>(MemoryKind.class);
         final Set<String> reasons = new LinkedHashSet<>();
         Outcome others;
@@ -55,8 +59,6 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Tes
 
     @Override
     public void beforeEach(ExtensionContext context) {
-        context.getRoot().getStore(ExtensionContext.Namespace.GLOBAL)
-                .getOrComputeIfAbsent(HugePages.class, ignored -> new HugePages(), HugePages.class);
         Scenario scenario = scenario(context);
         Faults.watch(scenario.value() + ", " + context.getRequiredTestMethod().getName() + " " + context.getDisplayName(),
                 DEADLINE_SECONDS);
@@ -72,6 +74,11 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Tes
         Faults.watch("", 0);
         Faults.giveUp();
         assertEquals(0, running, "threads that the test started still run");
+    }
+
+    @Override
+    public void afterAll(ExtensionContext context) throws IOException {
+        HugePages.giveBack();
     }
 
     @Override
@@ -92,7 +99,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Tes
     private static synchronized void record(ExtensionContext context, Outcome outcome, String reason) {
         Scenario scenario = scenario(context);
         Row row = ROWS.computeIfAbsent(scenario.value(), name -> new Row());
-        row.features.addAll(java.util.List.of(scenario.features()));
+        row.features.addAll(List.of(scenario.features()));
         Optional<MemoryKind> kind = kind(context);
         if (kind.isPresent()) {
             row.cells.merge(kind.get(), outcome, ScenarioReport::worst);

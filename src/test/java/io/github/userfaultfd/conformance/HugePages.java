@@ -5,19 +5,26 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 
-/** Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of each class. */
-final class HugePages {
+/**
+ * Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of each class. Test runs
+ * side by side wait for each other: the pages are the whole system's.
+ */
+public final class HugePages {
     /** What the tests use at most at one time, with the copies that private mappings make. */
     private static final long NEEDED = 40;
 
     /** The size of the system's default huge pages, which memfd_create(2) with MFD_HUGETLB takes; 0 without any. */
-    static final long SIZE = defaultSize();
+    public static final long SIZE = defaultSize();
 
     private static final Path POOL = Path.of("/sys/kernel/mm/hugepages/hugepages-" + SIZE / 1024 + "kB");
 
+    private static FileChannel mine;
     private static long added;
     private static String refusal;
 
@@ -26,14 +33,14 @@ final class HugePages {
             return Files.readAllLines(Path.of("/proc/meminfo")).stream().filter(each -> each.startsWith("Hugepagesize:"))
                     .mapToLong(each -> Long.parseLong(each.replaceAll("\\D", "")) * 1024).findFirst().orElse(0);
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
     }
 
     private HugePages() {}
 
     /** Skips the test, with the reason, if there are no huge pages and none can be reserved. */
-    static synchronized void need() throws IOException {
+    public static synchronized void need() throws IOException {
         if (added == 0 && refusal == null) {
             refusal = reserve();
         }
@@ -43,6 +50,10 @@ final class HugePages {
     private static String reserve() throws IOException {
         if (SIZE == 0 || !Files.isDirectory(POOL)) {
             return "this system has no huge pages";
+        }
+        if (Needs.isRoot()) {
+            mine = FileChannel.open(POOL.resolve("nr_hugepages"), StandardOpenOption.WRITE);
+            mine.lock();
         }
         if (number("free_hugepages") >= NEEDED) {
             return "";
@@ -63,12 +74,16 @@ final class HugePages {
     }
 
     /** The number goes back to what it was; other processes may have changed it meanwhile, so only what was added is taken. */
-    static synchronized void giveBack() throws IOException {
+    public static synchronized void giveBack() throws IOException {
         if (added > 0) {
             Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(Math.max(0, number("nr_hugepages") - added)));
             Faults.watchRestores("", "");
             added = 0;
-            refusal = null;
+        }
+        refusal = null;
+        if (mine != null) {
+            mine.close();
+            mine = null;
         }
     }
 }

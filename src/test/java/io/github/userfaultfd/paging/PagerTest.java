@@ -10,6 +10,7 @@ import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
@@ -174,6 +175,28 @@ class PagerTest {
                 assertTrue(settled(pager).pages() >= PAGES + 2);
             }
             assertEquals(content[5], region.asAliasByteBuffer(5, 1).get(0));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void hugePagesArePagedWhole(FaultEngine engine) throws Exception {
+        HugePages.need();
+        try (MemoryRegion region = MemoryRegion.hugePages(3 * HugePages.SIZE, PageSize.of(HugePages.SIZE))) {
+            byte[] bytes = new byte[(int) (2 * HugePages.SIZE + 10)]; // ends inside the last page
+            new Random(2).nextBytes(bytes);
+            Path huge = Files.write(directory.resolve("huge"), bytes);
+            try (Pager pager = Pager.of(region, PageSource.file(huge)).engine(engine).start()) {
+                assertEquals(bytes[bytes.length - 1], region.asByteBuffer(bytes.length - 1, 1).get(0));
+                assertEquals(0, region.asByteBuffer(bytes.length, 1).get(0));
+                assertEquals(1, settled(pager).pages());
+                assertEquals(HugePages.SIZE, settled(pager).bytes());
+                assertEquals(-1, region.asByteBuffer(0, bytes.length).mismatch(ByteBuffer.wrap(bytes)));
+                region.fetch(0, region.size());
+                assertEquals(3, settled(pager).pages());
+            }
+        } finally {
+            HugePages.giveBack();
         }
     }
 

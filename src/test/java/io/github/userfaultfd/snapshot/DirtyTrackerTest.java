@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.sun.management.ThreadMXBean;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.PageSource;
@@ -228,6 +229,22 @@ class DirtyTrackerTest {
             }
             assertEquals(0, allocated, "bytes in 5,000 collects");
             assertTrue(sum[0] >= 5000 * PAGE);
+        }
+    }
+
+    /** Huge pages are told apart by the size of the region's pages, or more finely. */
+    @Test
+    void hugePages() throws Exception {
+        HugePages.need();
+        try (MemoryRegion region = MemoryRegion.hugePages(4 * HugePages.SIZE, PageSize.of(HugePages.SIZE));
+                DirtyTracker tracker = DirtyTracker.start(region)) {
+            region.asByteBuffer(2 * HugePages.SIZE + 5, 1).put(0, (byte) 1);
+            List<Long> seen = new ArrayList<>();
+            tracker.collect((offset, length) -> seen.addAll(List.of(offset, length)));
+            assertEquals(List.of(2 * HugePages.SIZE, HugePages.SIZE), seen);
+            assertEquals(0, tracker.dirtyBytes());
+        } finally {
+            HugePages.giveBack();
         }
     }
 

@@ -2,11 +2,7 @@
 package io.github.userfaultfd;
 
 import io.github.userfaultfd.internal.Abi;
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
-import java.util.EnumSet;
-import java.util.List;
 import java.util.Set;
 
 /**
@@ -98,29 +94,14 @@ public enum Feature {
      * @return for example {@code [SIGBUS, MOVE, bit 40]}
      */
     public static String names(long mask) {
-        List<String> names = new ArrayList<>();
-        long unknown = mask;
-        for (Feature each : of(mask)) {
-            names.add(each.name());
-            unknown &= ~each.bit;
-        }
-        for (; unknown != 0; unknown &= unknown - 1) {
-            names.add("bit " + Long.numberOfTrailingZeros(unknown));
-        }
-        return names.toString();
+        return Masks.names(Feature.class, Feature::bit, mask, "bit ");
     }
 
     static long mask(Collection<Feature> features) {
-        return features.stream().mapToLong(Feature::bit).reduce(0, (a, b) -> a | b);
+        return Masks.mask(features, Feature::bit);
     }
 
     static Set<Feature> of(long mask) {
-        EnumSet<Feature> found = EnumSet.noneOf(Feature.class);
-        for (Feature each : values()) {
-            if ((mask & each.bit) != 0) {
-                found.add(each);
-            }
-        }
-        return Collections.unmodifiableSet(found);
+        return Masks.constants(Feature.class, Feature::bit, mask);
     }
 }

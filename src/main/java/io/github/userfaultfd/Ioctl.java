@@ -2,11 +2,7 @@
 package io.github.userfaultfd;
 
 import io.github.userfaultfd.internal.Abi;
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
-import java.util.EnumSet;
-import java.util.List;
 import java.util.Set;
 
 /**
@@ -77,29 +73,18 @@ public enum Ioctl {
      * @return for example {@code [WAKE, COPY, number 20]}
      */
     public static String names(long mask) {
-        List<String> names = new ArrayList<>();
-        long unknown = mask;
-        for (Ioctl each : of(mask)) {
-            names.add(each.name());
-            unknown &= ~(1L << each.number);
-        }
-        for (; unknown != 0; unknown &= unknown - 1) {
-            names.add("number " + Long.numberOfTrailingZeros(unknown));
-        }
-        return names.toString();
+        return Masks.names(Ioctl.class, Ioctl::bit, mask, "number ");
     }
 
     static long mask(Collection<Ioctl> ioctls) {
-        return ioctls.stream().mapToLong(each -> 1L << each.number).reduce(0, (a, b) -> a | b);
+        return Masks.mask(ioctls, Ioctl::bit);
     }
 
     static Set<Ioctl> of(long mask) {
-        EnumSet<Ioctl> found = EnumSet.noneOf(Ioctl.class);
-        for (Ioctl each : values()) {
-            if ((mask >>> each.number & 1) != 0) {
-                found.add(each);
-            }
-        }
-        return Collections.unmodifiableSet(found);
+        return Masks.constants(Ioctl.class, Ioctl::bit, mask);
+    }
+
+    private long bit() {
+        return 1L << number;
     }
 }

@@ -4,6 +4,8 @@
 # make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C
 # FILE=...    another file for make run
+# make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
+#             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
 
 MVN = mvn -B -q -ntp
 JAVA = java
@@ -28,6 +30,7 @@ jar: target/.jar
 target/.jar: $(CLASSES) LICENSE
 	@rm -f target/userfaultfd-*.jar
 	$(MVN) package -Dmaven.test.skip
+	@echo "native library of this processor only ($$(ls target/classes/natives)); 'make dist' builds that of all"
 	@touch $@
 
 # What the tests need in C: a program a file, the native library of the conformance tests, and a library that makes this kernel
@@ -94,6 +97,27 @@ target/bench/bench_faults: src/jmh/c/bench_faults.c
 target/bench/gigabyte:
 	@mkdir -p $(@D)
 	head -c 1073741824 /dev/urandom > $@
+
+# Each of these compiles one processor's library; the pom names them. There is no compiler for loongarch64 in Debian 12.
+COMPILERS = aarch64-linux-gnu arm-linux-gnueabihf powerpc64le-linux-gnu riscv64-linux-gnu s390x-linux-gnu x86_64-linux-gnu
+
+.PHONY: compilers
+compilers:
+	@packages=; \
+	for each in $(COMPILERS); do \
+	  command -v $$each-gcc >/dev/null || packages="$$packages gcc-$$(echo $$each | tr _ -)"; \
+	done; \
+	[ -n "$$packages" ] || exit 0; \
+	install="apt-get install -y -o APT::Install-Recommends=true$$packages"; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "cross compilers are missing: $$install" >&2; exit 1; \
+	fi; \
+	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
+
+.PHONY: dist
+dist: compilers
+	$(MVN) -Pdist clean package -Dmaven.test.skip
+	@cd target/dist && sha256sum userfaultfd-* bom.* >SHA256SUMS && cat SHA256SUMS
 
 # What holds beyond the tests.
 .PHONY: check

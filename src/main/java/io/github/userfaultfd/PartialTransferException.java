@@ -10,6 +10,7 @@ import io.github.userfaultfd.internal.Abi;
 public class PartialTransferException extends UffdException {
     private static final long serialVersionUID = 1L;
 
+    /** Bytes done. */
     private final long transferred;
 
     PartialTransferException(String operation, String detail, long transferred) {

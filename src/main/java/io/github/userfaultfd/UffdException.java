@@ -8,7 +8,9 @@ import java.io.IOException;
 public class UffdException extends IOException {
     private static final long serialVersionUID = 1L;
 
+    /** The call that failed. */
     private final String operation;
+    /** Its errno value. */
     private final int errno;
 
     /**

@@ -9,7 +9,9 @@ import java.util.stream.Collectors;
 public class UnsupportedFeaturesException extends UffdException {
     private static final long serialVersionUID = 1L;
 
+    /** Features that were asked for and are not there, as a mask. */
     private final long missing;
+    /** Features of the kernel, as a mask. */
     private final long supported;
 
     UnsupportedFeaturesException(long missing, long supported) {

@@ -9,7 +9,9 @@ import java.util.stream.Collectors;
 public class UnsupportedIoctlsException extends UffdException {
     private static final long serialVersionUID = 1L;
 
+    /** Ioctls that were asked for and are not there, as a mask. */
     private final long missing;
+    /** Ioctls of the kernel, as a mask. */
     private final long supported;
 
     UnsupportedIoctlsException(long missing, long supported) {

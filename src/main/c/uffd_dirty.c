@@ -97,7 +97,8 @@ static int64_t scan_some(struct uffd_dirty *dirty, uintptr_t start, uintptr_t en
     if (count < 0)
         return -errno;
     for (int i = 0; i < count; i++)
-        set_bits(dirty->found, (dirty->vector[i].start - dirty->base) / dirty->page, (dirty->vector[i].end - dirty->base) / dirty->page);
+        set_bits(dirty->found, (size_t)((dirty->vector[i].start - dirty->base) / dirty->page),
+                 (size_t)((dirty->vector[i].end - dirty->base) / dirty->page));
     if (count < VECTOR)
         return (int64_t)end;
     uintptr_t last = (uintptr_t)dirty->vector[count - 1].end;

@@ -36,10 +36,17 @@ public final class NativeLibrary {
 
     static void load() {
         String path = System.getProperty(PATH_PROPERTY);
-        if (path != null) {
-            loadFile(notEmpty(PATH_PROPERTY, path));
-        } else {
-            loadResource(resourceName(System.getProperty("os.name"), System.getProperty("os.arch")));
+        try {
+            if (path != null) {
+                loadFile(notEmpty(PATH_PROPERTY, path));
+            } else {
+                loadResource(resourceName(System.getProperty("os.name"), System.getProperty("os.arch")));
+            }
+        } catch (IllegalCallerException e) {
+            // JDK 24 and newer with --illegal-native-access=deny.
+            Module module = NativeLibrary.class.getModule();
+            throw failure("this JVM was told to deny native code; allow it with --enable-native-access="
+                    + (module.isNamed() ? module.getName() : "ALL-UNNAMED") + " (" + e.getMessage() + ")", e);
         }
     }
 

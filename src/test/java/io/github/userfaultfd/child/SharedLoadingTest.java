@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class SharedLoadingTest {
     private static final Duration DEADLINE = Duration.ofSeconds(60);
     private static final int FILE_BYTES = 1_000_003;
-    private static final int JVMS = 8;
+    private static final int JVMS = 32;
     private static final String EQUAL = "equal: true, by faults: true\n";
 
     @TempDir
@@ -103,14 +103,33 @@ class SharedLoadingTest {
     /** A newer JDK warns about native access once, on standard error, and not with the option that the README names. */
     @Test
     void worksInANewerJdkAsAModule() throws Exception {
-        Path java = Needs.newerJava();
-        String path = Trees.copy(ChildJvm.root().resolve("target/lib"), scratch.resolve("modules"), each -> true)
-                + ":" + ChildJvm.classes();
-        ChildJvm.Result result = ChildJvm.run(DEADLINE, List.of(java.toString(), "--enable-native-access=io.github.userfaultfd",
-                "-Djava.io.tmpdir=" + tmpdir, "-p", path, "-m", "io.github.userfaultfd/io.github.userfaultfd.cli.Main",
-                "demo", file.toString()));
-        String output = result.assertExit(0).output();
+        String output = demoAsModule(0, "--enable-native-access=io.github.userfaultfd");
         assertTrue(output.contains("SHA-256 as the file's: "), output);
         assertFalse(output.contains("WARNING"), output);
+    }
+
+    private String demoAsModule(int exit, String... options) throws Exception {
+        List<String> command = new ArrayList<>(List.of(Needs.newerJava().toString(), "-Djava.io.tmpdir=" + tmpdir));
+        command.addAll(List.of(options));
+        command.addAll(List.of("-p", Trees.copy(ChildJvm.root().resolve("target/lib"), scratch.resolve("modules"), each -> true)
+                + ":" + ChildJvm.classes(), "-m", "io.github.userfaultfd/io.github.userfaultfd.cli.Main", "demo", file.toString()));
+        return ChildJvm.run(DEADLINE, command).assertExit(exit).output();
+    }
+
+    @Test
+    void worksWithTheWarningOfANewerJdk() throws Exception {
+        String output = demoAsModule(0);
+        assertTrue(output.contains("SHA-256 as the file's: "), output);
+        assertTrue(output.contains("--enable-native-access=io.github.userfaultfd"), output);
+    }
+
+    /** One line that names the option, not the stack trace of a class that could not be initialized. */
+    @Test
+    void aJvmThatDeniesNativeAccessIsNamed() throws Exception {
+        String output = demoAsModule(1, "--illegal-native-access=deny");
+        assertTrue(output.startsWith("userfaultfd: demo: this JVM was told to deny native code; allow it with "
+                + "--enable-native-access=io.github.userfaultfd ("), output);
+        assertEquals(1, output.lines().count(), output);
+        assertEquals(List.of(), Trees.names(tmpdir));
     }
 }

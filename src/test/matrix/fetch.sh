@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# fetch.sh ARCHITECTURE PATTERN DIRECTORY
+# Downloads Debian packages whose name matches the extended regular expression PATTERN, from every suite that the matrix uses, into
+# DIRECTORY, unless one is there already; of several versions the newest that downloads. Prints the file. An apt configuration of its
+# own, so that nothing of the system is touched; the mirror is the system's own.
+set -euo pipefail
+
+architecture=$1 pattern=$2 directory=$3
+cache=${MATRIX_CACHE:?where downloads are kept}
+apt=$cache/apt
+
+site() { # SUFFIX: the address of the system's own mirror
+  apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | sort -u | grep -E "$1/?$" | head -1 ||
+    { echo "no apt source of this system ends in $1" >&2; return 1; }
+}
+
+options=(-o "Dir::Etc=$apt/etc" -o "Dir::Etc::sourcelist=$apt/etc/sources.list" -o "Dir::Etc::sourceparts=/dev/null"
+  -o "Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d" -o "Dir::State=$apt/state" -o "Dir::State::status=$apt/status"
+  -o "Dir::Cache=$apt/cache" -o "APT::Architecture=amd64"
+  -o "APT::Architectures::=amd64" -o "APT::Architectures::=arm64" -o "APT::Architectures::=riscv64"
+  -o "APT::Architectures::=ppc64el" -o "APT::Architectures::=s390x"
+  -o "Acquire::Languages=none" -o "Acquire::Check-Valid-Until=false" -o "APT::Sandbox::User=root")
+
+lists() {
+  local debian security
+  debian=$(site /debian) security=$(site /debian-security)
+  mkdir -p "$apt"/{etc/preferences.d,state/lists/partial,cache/archives/partial}
+  : >"$apt/status"
+  for suite in bullseye bookworm bookworm-backports trixie trixie-backports sid experimental; do
+    local these=amd64,arm64
+    case $suite in
+      bookworm) these=amd64,arm64,ppc64el,s390x ;;
+      sid) these=amd64,arm64,riscv64,ppc64el,s390x ;;
+    esac
+    echo "deb [arch=$these signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $debian $suite main"
+  done >"$apt/etc/sources.list"
+  for suite in bullseye bookworm trixie; do
+    echo "deb [arch=amd64,arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security $suite-security main"
+  done >>"$apt/etc/sources.list"
+  apt-get "${options[@]}" -q update >"$apt/update.log" 2>&1 || { cat "$apt/update.log" >&2; return 1; }
+  apt-cache "${options[@]}" dumpavail |
+    awk '/^Package:/ {name = $2} /^Architecture:/ {a = $2} /^Version:/ {version = $2} /^$/ {print version, name, a}' |
+    sort -u >"$apt/available.new"
+  mv "$apt/available.new" "$apt/available"
+}
+
+mkdir -p "$directory"
+have=$(find "$directory" -name '*.deb' | head -1)
+if [[ -n $have ]]; then
+  echo "$have"
+  exit
+fi
+mkdir -p "$apt"
+exec 9>"$apt/lock"
+flock 9
+[[ -s $apt/available ]] || lists
+awk -v architecture="$architecture" -v pattern="^($pattern)\$" '
+  ($3 == architecture || $3 == "all") && $2 ~ pattern {print $1, $2}' "$apt/available" |
+  sort -u -k1,1Vr >"$directory/candidates"
+while read -r version name; do
+  if (cd "$directory" && apt-get "${options[@]}" -q download "$name:$architecture=$version" >download.log 2>&1); then
+    find "$directory" -name '*.deb' | head -1
+    exit
+  fi
+done <"$directory/candidates"
+echo "nothing for $architecture that matches $pattern: $(wc -l <"$directory/candidates") candidates, see $directory" >&2
+exit 1

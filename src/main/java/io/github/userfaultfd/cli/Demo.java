@@ -63,7 +63,7 @@ final class Demo {
             PagerStats afterLookUps;
             PagerStats stats;
             long start = System.nanoTime();
-            try (Pager pager = Pager.of(region, PageSource.file(file)).faultAround(Math.max(region.pageSize(), 65536)).start()) {
+            try (Pager pager = Pager.of(region, PageSource.file(file)).start()) {
                 Content content = new Content(region::asByteBuffer, size);
                 content.part(size / 2, 1, ByteOrder.nativeOrder()).get(0);
                 long firstByte = System.nanoTime() - start;

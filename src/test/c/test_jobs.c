@@ -27,7 +27,7 @@ enum operation {
 };
 
 enum { STEP_LONGS = 4 };
-static const int64_t NOT_RUN = INT64_MIN;
+static const int64_t NOT_RUN = INT64_C(0x1C00000000000000);  // bits that no pagemap entry has
 static const int64_t DEADLINE_MS = 30000;
 
 struct step {

@@ -64,6 +64,7 @@ class ConformanceResultTest {
         print(rows);
         needTheWholeSuite();
         assertEquals(Set.copyOf(SCENARIOS), rows.keySet(), "the scenarios that ran");
+        assumeTrue(Needs.mayFollowForks(), "scenarios with a fork event need CAP_SYS_PTRACE");
         List<String> skipped = new ArrayList<>();
         rows.forEach((name, row) -> {
             if (!row.passedSomewhere() && Needs.system().features().containsAll(row.features)) {
@@ -80,6 +81,9 @@ class ConformanceResultTest {
         features.removeAll(FEATURES_WITHOUT_TEST);
         Set<Ioctl> ioctls = EnumSet.allOf(Ioctl.class);
         ioctls.removeAll(IOCTLS_WITHOUT_TEST);
+        if (!Needs.mayFollowForks()) {
+            features.remove(Feature.EVENT_FORK); // those that would use it were skipped, with the reason
+        }
         // What this kernel lacks was skipped, with the reason, by the tests that would have used it.
         features.retainAll(union(List.of(Needs.system().features(), Coverage.features())));
         ioctls.retainAll(union(List.of(Needs.system().ioctls(), Coverage.ioctls())));

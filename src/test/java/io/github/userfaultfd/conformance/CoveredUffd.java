@@ -11,6 +11,7 @@ import io.github.userfaultfd.RegisterMode;
 import io.github.userfaultfd.ResolveMode;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -42,6 +43,7 @@ final class CoveredUffd implements AutoCloseable {
 
     /** Also for faults that system calls raise. */
     static CoveredUffd openForKernelToo(Feature... features) throws IOException {
+        Needs.rightsFor(Arrays.asList(features), false);
         return create(new UffdBuilder().nonBlocking(true).userModeOnly(false), Arrays.asList(features));
     }
 
@@ -54,6 +56,7 @@ final class CoveredUffd implements AutoCloseable {
     }
 
     static CoveredUffd create(UffdBuilder builder, Collection<Feature> features, boolean closeOnExec) throws IOException {
+        Needs.rightsFor(features, true);
         Uffd uffd = builder.closeOnExec(closeOnExec).requireFeatures(features).create();
         Set<Feature> asked = EnumSet.noneOf(Feature.class);
         asked.addAll(features);

@@ -22,7 +22,7 @@ final class Steps {
     static final long SEGV = -2002;
 
     /** Result of a step that was never run to its end. */
-    static final long NOT_RUN = Long.MIN_VALUE;
+    static final long NOT_RUN = 0x1C00_0000_0000_0000L; // bits that no pagemap entry has
 
     /** How long a job may take; what hangs fails. */
     static final long DEADLINE_MS = 10_000;

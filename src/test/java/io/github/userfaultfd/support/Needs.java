@@ -5,11 +5,13 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.SystemSupport;
+import io.github.userfaultfd.internal.ProcFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.EnumSet;
 import java.util.Optional;
 import java.util.Set;
@@ -18,6 +20,7 @@ import java.util.stream.Stream;
 /** What a test needs of the system; it is skipped, with the reason printed, where that is missing. */
 public final class Needs {
     static final int FOREIGN_MEMORY_API = 22;
+    private static final int CAP_SYS_PTRACE = 19;
 
     private static final SystemSupport SYSTEM = SystemSupport.probe();
 
@@ -32,6 +35,18 @@ public final class Needs {
         missing.addAll(Arrays.asList(features));
         missing.removeAll(SYSTEM.features());
         assumeTrue(missing.isEmpty(), "Linux " + SYSTEM.kernel() + " lacks " + missing);
+    }
+
+    /** Whether this process may see forks (CAP_SYS_PTRACE). */
+    public static boolean mayFollowForks() {
+        return (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
+    }
+
+    /** Skips what needs a right that this process does not have: following forks, and faults of system calls. */
+    public static void rightsFor(Collection<Feature> features, boolean userModeOnly) {
+        assumeTrue(mayFollowForks() || !features.contains(Feature.EVENT_FORK), "EVENT_FORK needs CAP_SYS_PTRACE");
+        assumeTrue(userModeOnly || SYSTEM.attempts().stream().anyMatch(each -> !each.userModeOnly() && each.opened()),
+                "a userfaultfd that is not user-mode-only needs a right");
     }
 
     public static boolean isRoot() {

@@ -116,7 +116,7 @@ compilers:
 
 .PHONY: dist
 dist: compilers
-	$(MVN) -Pdist clean package -Dmaven.test.skip
+	umask 022 && $(MVN) -Pdist clean package -Dmaven.test.skip
 	@cd target/dist && sha256sum userfaultfd-* bom.* >SHA256SUMS && cat SHA256SUMS
 
 # What holds beyond the tests.

@@ -14,7 +14,7 @@ names() {
 version=$(sed -n '0,/<version>/s|.*<version>\(.*\)</version>.*|\1|p' pom.xml)
 base=target/dist/userfaultfd-$version
 folders='linux_64 linux_arm linux_arm64 linux_ppc64le linux_riscv64 linux_s390x'
-class='io/github/userfaultfd/([a-z]+/)*[A-Za-z0-9$-]+\.class'
+class='io/github/userfaultfd/([a-z0-9]+/)*[A-Za-z0-9$-]+\.class'
 common="META-INF/(MANIFEST\.MF|LICENSE|native-image/io\.github\.userfaultfd/userfaultfd/(resource|reflect)-config\.json)|module-info\.class"
 common+="|natives/linux_[a-z0-9]+/libuserfaultfd_jni\.so|$class"
 
@@ -41,7 +41,7 @@ missing=$(comm -23 <(names "$base.jar") <(names "$base-all.jar"))
 difference=$(diff <(jar --describe-module --file "$base.jar" | sed 1d | sort) \
   <(jar --describe-module --file "$base-all.jar" | sed 1d | sort) || true)
 expected=$'< requires org.scijava.nativelib'
-[[ $(grep '^[<>]' <<<"$difference" | grep -v 'internal\.\(slf4j\|nativelib\)') == "$expected" ]] ||
+[[ $(grep -E "^[<>] (exports|opens|provides|requires|uses) " <<<"$difference") == "$expected" ]] ||
   fail "the modules differ: $difference"
 for each in sources javadoc; do
   [[ -s $base-$each.jar ]] || fail "no $each"

@@ -3,7 +3,8 @@
 # fetch.sh ARCHITECTURE PATTERN DIRECTORY
 # Downloads Debian packages whose name matches the extended regular expression PATTERN, from every suite that the matrix uses, into
 # DIRECTORY, unless one is there already; of several versions the newest that downloads. Prints the file. An apt configuration of its
-# own, so that nothing of the system is touched; the mirror is the system's own.
+# own, so that nothing of the system is touched; the mirror is the system's own; apt checks the lists' signatures, and the sums in them
+# are those of the packages.
 set -euo pipefail
 
 architecture=$1 pattern=$2 directory=$3
@@ -40,8 +41,10 @@ lists() {
   done >>"$apt/etc/sources.list"
   apt-get "${options[@]}" -q update >"$apt/update.log" 2>&1 || { cat "$apt/update.log" >&2; return 1; }
   apt-cache "${options[@]}" dumpavail |
-    awk '/^Package:/ {name = $2} /^Architecture:/ {a = $2} /^Version:/ {version = $2} /^$/ {print version, name, a}' |
+    awk '/^Package:/ {name = $2} /^Architecture:/ {a = $2} /^Version:/ {version = $2} /^Filename:/ {file = $2} /^SHA256:/ {sum = $2}
+      /^$/ {print version, name, a, sum, file}' |
     sort -u >"$apt/available.new"
+  printf '%s\n' "$debian" "$security" >"$apt/sites"
   mv "$apt/available.new" "$apt/available"
 }
 
@@ -56,13 +59,16 @@ exec 9>"$apt/lock"
 flock 9
 [[ -s $apt/available ]] || lists
 awk -v architecture="$architecture" -v pattern="^($pattern)\$" '
-  ($3 == architecture || $3 == "all") && $2 ~ pattern {print $1, $2}' "$apt/available" |
+  ($3 == architecture || $3 == "all") && $2 ~ pattern {print $1, $4, $5}' "$apt/available" |
   sort -u -k1,1Vr >"$directory/candidates"
-while read -r version name; do
-  if (cd "$directory" && apt-get "${options[@]}" -q download "$name:$architecture=$version" >download.log 2>&1); then
-    find "$directory" -name '*.deb' | head -1
-    exit
-  fi
+while read -r _ sum file; do
+  while read -r site; do
+    if curl -sfL --retry 2 -o "$directory/part" "$site/$file" && sha256sum --quiet -c <<<"$sum  $directory/part" >/dev/null 2>&1; then
+      mv "$directory/part" "$directory/$(basename "$file")"
+      echo "$directory/$(basename "$file")"
+      exit
+    fi
+  done <"$apt/sites"
 done <"$directory/candidates"
 echo "nothing for $architecture that matches $pattern: $(wc -l <"$directory/candidates") candidates, see $directory" >&2
 exit 1

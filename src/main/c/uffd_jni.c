@@ -8,12 +8,14 @@
 #include "uffd_memory.h"
 #include "uffd_pager.h"
 #include "uffd_sigbus.h"
+#include "uffd_socket.h"
 #include "uffd_source.h"
 #include "uffd_sys.h"
 #include "uffd_wait.h"
 
 #include <errno.h>
 #include <jni.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -129,6 +131,12 @@ SAME(OPTION_ENGINE, LONG_AT(struct uffd_pager_options, engine));
 SAME(OPTION_THREADS, LONG_AT(struct uffd_pager_options, threads));
 SAME(OPTION_ON_FAILURE, LONG_AT(struct uffd_pager_options, on_failure));
 SAME(OPTION_LONGS, sizeof(struct uffd_pager_options) / sizeof(int64_t));
+SAME(PEER_PID, LONG_AT(struct uffd_peer, pid));
+SAME(PEER_UID, LONG_AT(struct uffd_peer, uid));
+SAME(PEER_GID, LONG_AT(struct uffd_peer, gid));
+SAME(PEER_LONGS, sizeof(struct uffd_peer) / sizeof(int64_t));
+SAME(MOST_DESCRIPTORS, UFFD_MOST_DESCRIPTORS);
+SAME(SIGKILL, SIGKILL);
 SAME(ENGINE_INLINE, UFFD_ENGINE_INLINE);
 SAME(ENGINE_THREAD, UFFD_ENGINE_THREAD);
 SAME(FAILURE_ABORT, UFFD_FAILURE_ABORT);
@@ -156,6 +164,12 @@ SAME(ENOTTY, ENOTTY);
 SAME(ENOSPC, ENOSPC);
 SAME(ENOSYS, ENOSYS);
 SAME(EOPNOTSUPP, EOPNOTSUPP);
+SAME(EPIPE, EPIPE);
+SAME(ENAMETOOLONG, ENAMETOOLONG);
+SAME(EADDRINUSE, EADDRINUSE);
+SAME(ECONNRESET, ECONNRESET);
+SAME(ETOOMANYREFS, ETOOMANYREFS);
+SAME(ECONNREFUSED, ECONNREFUSED);
 SAME(EHWPOISON, EHWPOISON);
 
 // The rest of a native method's name and its first two parameters; what is left to read is the call.
@@ -262,6 +276,11 @@ NATIVE(jlong, move, STATIC, jint fd, jlong dst, jlong src, jlong length, jlong m
     return uffd_move(fd, (uint64_t)dst, (uint64_t)src, (uint64_t)length, (uint64_t)mode);
 }
 
+NATIVE(jint, nonBlocking, STATIC, jint fd)
+{
+    return uffd_non_blocking(fd);
+}
+
 NATIVE(jint, pageSize, STATIC)
 {
     return getpagesize();
@@ -316,6 +335,16 @@ NATIVE(jint, pagerStats, STATIC, jlong pager, jlong stats)
     return 0;
 }
 
+NATIVE(jint, pidfdOpen, STATIC, jlong pid)
+{
+    return uffd_pidfd_open(pid);
+}
+
+NATIVE(jint, pidfdSignal, STATIC, jint pidfd, jint number)
+{
+    return uffd_pidfd_signal(pidfd, number);
+}
+
 NATIVE(jlong, poison, STATIC, jint fd, jlong start, jlong length, jlong mode)
 {
     return uffd_poison(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
@@ -324,6 +353,16 @@ NATIVE(jlong, poison, STATIC, jint fd, jlong start, jlong length, jlong mode)
 NATIVE(jint, poll, STATIC, jint fd, jlong nanoseconds)
 {
     return uffd_poll(fd, nanoseconds);
+}
+
+NATIVE(jint, pollOrEnd, STATIC, jint fd, jint pidfd, jlong nanoseconds)
+{
+    return uffd_poll_or_end(fd, pidfd, nanoseconds);
+}
+
+NATIVE(jint, pollSocket, STATIC, jint fd, jboolean output, jlong nanoseconds)
+{
+    return uffd_poll_socket(fd, output, nanoseconds);
 }
 
 NATIVE(jint, punchHole, STATIC, jlong address, jlong length)
@@ -354,6 +393,41 @@ NATIVE(jint, retire, STATIC, jlong address, jlong length)
 NATIVE(jint, sigbusIsOurs, STATIC)
 {
     return uffd_sigbus_is_ours();
+}
+
+NATIVE(jint, socketAccept, STATIC, jint listener)
+{
+    return uffd_socket_accept(listener);
+}
+
+NATIVE(jint, socketConnect, STATIC, jlong name, jint length)
+{
+    return uffd_socket_connect(at(name), (size_t)length);
+}
+
+NATIVE(jint, socketListen, STATIC, jlong name, jint length, jint backlog)
+{
+    return uffd_socket_listen(at(name), (size_t)length, backlog);
+}
+
+NATIVE(jint, socketPeer, STATIC, jint fd, jlong peer)
+{
+    return uffd_socket_peer(fd, at(peer));
+}
+
+NATIVE(jint, socketPeerPidfd, STATIC, jint fd)
+{
+    return uffd_socket_peer_pidfd(fd);
+}
+
+NATIVE(jlong, socketReceive, STATIC, jint fd, jlong bytes, jint length, jlong descriptors, jint room)
+{
+    return uffd_socket_receive(fd, at(bytes), (size_t)length, at(descriptors), room);
+}
+
+NATIVE(jlong, socketSend, STATIC, jint fd, jlong bytes, jint length, jlong descriptors, jint count)
+{
+    return uffd_socket_send(fd, at(bytes), (size_t)length, at(descriptors), count);
 }
 
 NATIVE(jlong, sourceFile, STATIC, jlong path, jlong offset, jlong length, jlong mapped)

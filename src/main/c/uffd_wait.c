@@ -84,22 +84,47 @@ int uffd_read(int fd, void *messages, int capacity)
     return result;
 }
 
+// Blocks, without a lock; any thread. How many of two descriptors are ready or broken, as poll(2) tells in their revents; 0 after
+// the time, and for ever with a negative one. Closing the first one ends it; the second may be -1.
+static int await(struct pollfd *ready, int64_t nanoseconds)
+{
+    struct waiter self;
+    int failed = enter(&self, ready[0].fd);
+    if (failed)
+        return failed;
+    struct timespec time = { .tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000) };
+    int result = ppoll(ready, 2, nanoseconds < 0 ? NULL : &time, NULL);
+    if (result < 0)
+        result = -errno;
+    leave(&self);
+    return result;
+}
+
 // Blocks, without a lock; any thread. 1 when there is something to read, 0 after the time, -EINVAL for a blocking descriptor.
 int uffd_poll(int fd, int64_t nanoseconds)
 {
-    struct waiter self;
-    int failed = enter(&self, fd);
-    if (failed)
-        return failed;
-    struct pollfd ready = { .fd = fd, .events = POLLIN };
-    struct timespec time = { .tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000) };
-    int result = ppoll(&ready, 1, nanoseconds < 0 ? NULL : &time, NULL);
-    if (result < 0)
-        result = -errno;
-    else if (result > 0 && !(ready.revents & POLLIN))
-        result = ready.revents & POLLNVAL ? -EBADF : -EINVAL;
-    leave(&self);
-    return result;
+    return uffd_poll_or_end(fd, -1, nanoseconds);
+}
+
+// Blocks, without a lock; any thread. Like uffd_poll, and 2 (added to it) when the process of pidfd has ended.
+int uffd_poll_or_end(int fd, int pidfd, int64_t nanoseconds)
+{
+    struct pollfd ready[2] = { { .fd = fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
+    int result = await(ready, nanoseconds);
+    if (result <= 0)
+        return result;
+    if (ready[0].revents && !(ready[0].revents & POLLIN))
+        return ready[0].revents & POLLNVAL ? -EBADF : -EINVAL;
+    return (ready[0].revents ? 1 : 0) | (ready[1].revents ? 2 : 0);
+}
+
+// Blocks, without a lock; any thread. For sockets: 1 when a call to receive (or, with output, to send) would not block or would
+// tell an error, 0 after the time.
+int uffd_poll_socket(int fd, int output, int64_t nanoseconds)
+{
+    struct pollfd ready[2] = { { .fd = fd, .events = output ? POLLOUT : POLLIN }, { .fd = -1 } };
+    int result = await(ready, nanoseconds);
+    return result > 0 && (ready[0].revents & POLLNVAL) ? -EBADF : result;
 }
 
 // Takes waiters_lock; any thread, not in a signal handler. The threads noted are alive: they cannot leave while it is held.

@@ -7,6 +7,8 @@
 
 int uffd_read(int fd, void *messages, int capacity);
 int uffd_poll(int fd, int64_t nanoseconds);
+int uffd_poll_or_end(int fd, int pidfd, int64_t nanoseconds);
+int uffd_poll_socket(int fd, int output, int64_t nanoseconds);
 int uffd_interrupt(int fd);
 
 #endif

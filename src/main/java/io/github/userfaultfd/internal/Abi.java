@@ -143,6 +143,14 @@ public final class Abi {
     public static final int RANGE_LENGTH = 1;
     public static final int RANGE_LONGS = 2;
 
+    // Native.socketPeer (struct uffd_peer), and how many descriptors a message can carry.
+    public static final int PEER_PID = 0;
+    public static final int PEER_UID = 1;
+    public static final int PEER_GID = 2;
+    public static final int PEER_LONGS = 3;
+    public static final int MOST_DESCRIPTORS = 253;
+    public static final int SIGKILL = 9;
+
     // errno values that the library speaks of by name.
     public static final int EPERM = 1;
     public static final int ENOENT = 2;
@@ -162,7 +170,13 @@ public final class Abi {
     public static final int EMFILE = 24;
     public static final int ENOTTY = 25;
     public static final int ENOSPC = 28;
+    public static final int EPIPE = 32;
+    public static final int ENAMETOOLONG = 36;
     public static final int ENOSYS = 38;
     public static final int EOPNOTSUPP = 95;
+    public static final int EADDRINUSE = 98;
+    public static final int ECONNRESET = 104;
+    public static final int ETOOMANYREFS = 109;
+    public static final int ECONNREFUSED = 111;
     public static final int EHWPOISON = 133;
 }

@@ -32,6 +32,12 @@ public final class Errno {
             case Abi.ENOSPC -> "ENOSPC";
             case Abi.ENOSYS -> "ENOSYS";
             case Abi.EOPNOTSUPP -> "EOPNOTSUPP";
+            case Abi.EPIPE -> "EPIPE";
+            case Abi.ENAMETOOLONG -> "ENAMETOOLONG";
+            case Abi.EADDRINUSE -> "EADDRINUSE";
+            case Abi.ECONNRESET -> "ECONNRESET";
+            case Abi.ETOOMANYREFS -> "ETOOMANYREFS";
+            case Abi.ECONNREFUSED -> "ECONNREFUSED";
             case Abi.EHWPOISON -> "EHWPOISON";
             default -> "errno " + errno;
         };
@@ -62,6 +68,11 @@ public final class Errno {
             case Abi.ENOSPC -> "no space is left for the pages";
             case Abi.ENOSYS -> "the kernel, or the sandbox around this process, does not have the call";
             case Abi.EOPNOTSUPP -> "not supported for this kind of memory";
+            case Abi.EPIPE, Abi.ECONNRESET -> "the other side has closed the connection";
+            case Abi.ENAMETOOLONG -> "the name is too long";
+            case Abi.EADDRINUSE -> "the name is taken: somebody listens there, or did and left the file behind";
+            case Abi.ETOOMANYREFS -> "a message carries more descriptors than expected; all were closed";
+            case Abi.ECONNREFUSED -> "nobody listens there";
             case Abi.EHWPOISON -> "a page of the range is poisoned";
             default -> "the call failed";
         };

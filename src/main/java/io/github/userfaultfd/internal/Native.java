@@ -65,6 +65,9 @@ public final class Native {
     /** UFFDIO_MOVE; bytes moved. */
     public static native long move(int fd, long destination, long source, long length, long mode);
 
+    /** Sets O_NONBLOCK, fcntl(2). */
+    public static native int nonBlocking(int fd);
+
     /** getpagesize(2). */
     public static native int pageSize();
 
@@ -98,11 +101,23 @@ public final class Native {
     /** Copies {@link Abi#STATS_LONGS} longs. */
     public static native int pagerStats(long pager, long stats);
 
+    /** pidfd_open(2), close-on-exec. */
+    public static native int pidfdOpen(long pid);
+
+    /** pidfd_send_signal(2); number 0 only looks whether the process is there. */
+    public static native int pidfdSignal(int pidfd, int number);
+
     /** UFFDIO_POISON; bytes poisoned. */
     public static native long poison(int fd, long start, long length, long mode);
 
     /** ppoll(2) for input; 1 if there is some, 0 after the time. Negative time: no limit. */
     public static native int poll(int fd, long nanoseconds);
+
+    /** Like {@link #poll}, and 2 is added when the process of {@code pidfd} has ended; -1 for none. */
+    public static native int pollOrEnd(int fd, int pidfd, long nanoseconds);
+
+    /** ppoll(2) of a socket for input or output; 1 if a call would not block, 0 after the time. */
+    public static native int pollSocket(int fd, boolean output, long nanoseconds);
 
     /** madvise(MADV_REMOVE). */
     public static native int punchHole(long address, long length);
@@ -121,6 +136,27 @@ public final class Native {
 
     /** 1 if a SIGBUS comes to this library first, else 0. */
     public static native int sigbusIsOurs();
+
+    /** accept4(2), non-blocking and close-on-exec; the connection, or -EAGAIN. */
+    public static native int socketAccept(int listener);
+
+    /** connect(2) to the name of {@code length} bytes at an address; one that begins with a zero byte is abstract. */
+    public static native int socketConnect(long name, int length);
+
+    /** bind(2) and listen(2). */
+    public static native int socketListen(long name, int length, int backlog);
+
+    /** SO_PEERCRED; {@code peer} is the address of {@link Abi#PEER_LONGS} longs. */
+    public static native int socketPeer(int fd, long peer);
+
+    /** SO_PEERPIDFD, or pidfd_open(2) of the peer's number on kernels before 6.5. */
+    public static native int socketPeerPidfd(int fd);
+
+    /** recvmsg(2) without waiting; bytes, 0 at the end. {@code descriptors} is the address of ints; unused ones become -1. */
+    public static native long socketReceive(int fd, long bytes, int length, long descriptors, int room);
+
+    /** sendmsg(2) without waiting or SIGPIPE; bytes sent. The descriptors go with the first byte. */
+    public static native long socketSend(int fd, long bytes, int length, long descriptors, int count);
 
     /** Maps a file read-only as a source; {@code path} is the address of a zero-terminated name. Its handle. */
     public static native long sourceFile(long path, long offset, long length, long mappedLength);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import io.github.userfaultfd.internal.Native;
+import java.io.IOException;
+import java.net.SocketTimeoutException;
+import java.nio.channels.AsynchronousCloseException;
+import java.nio.channels.ClosedChannelException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/** A listening Unix-domain socket, made by {@link UffdSocket#listen}. All methods can be called from any thread. */
+public final class UffdListener implements AutoCloseable {
+    static final int QUEUE = 128;
+
+    private final SocketDescriptor socket;
+    private final Path path;
+
+    UffdListener(int fd, String name, Path path) {
+        socket = new SocketDescriptor(fd, name);
+        this.path = path;
+    }
+
+    /**
+     * Limits how long each following {@link #accept} waits. Without it, for ever.
+     *
+     * @param timeout more than nothing
+     * @return this listener
+     */
+    public UffdListener timeout(Duration timeout) {
+        socket.timeout(timeout);
+        return this;
+    }
+
+    /**
+     * Waits for the next connection, accept4(2).
+     *
+     * @return the connection
+     * @throws SocketTimeoutException if nobody connects in time
+     * @throws AsynchronousCloseException if another thread closes the listener meanwhile
+     * @throws ClosedChannelException if it is closed already
+     * @throws IOException EMFILE: too many open files
+     */
+    public UffdSocket accept() throws IOException {
+        return new UffdSocket((int) socket.await("accept", false, Native::socketAccept), socket.name());
+    }
+
+    /**
+     * Closes the socket, after ending calls that wait, and deletes its file; a second close does nothing.
+     *
+     * @throws IOException if the file cannot be deleted
+     */
+    @Override
+    public void close() throws IOException {
+        if (socket.close() && path != null) {
+            Files.deleteIfExists(path);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "UffdListener[" + socket.name() + (socket.isOpen() ? "" : ", closed") + "]";
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import io.github.userfaultfd.Event;
+import io.github.userfaultfd.EventBuffer;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Ranges;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.util.Arrays;
+
+/**
+ * Reads the events of one process and makes tasks of its faults. All there are are read before one is resolved, and what
+ * changes the mappings comes first: read(2) hands out faults before older events.
+ */
+final class EventReader {
+    private static final int BATCH = 128;
+
+    private final ServedProcess process;
+    private final PageFiller filler;
+    private final PageTable table;
+    private final LoadQueue queue;
+    private final TouchTrace trace;
+    private final EventBuffer buffer = EventBuffer.allocate(BATCH);
+    private long[] faults = new long[BATCH];
+    private int count;
+
+    EventReader(ServedProcess process, PageFiller filler, TouchTrace trace) {
+        this.process = process;
+        this.filler = filler;
+        this.trace = trace;
+        table = process.table;
+        queue = process.queue;
+    }
+
+    /** The thread of the event loop. */
+    void drain() throws IOException {
+        table.lock().writeLock().lock();
+        try {
+            readAll();
+        } finally {
+            table.lock().writeLock().unlock();
+        }
+        process.counters.faults.add(count);
+        makeTasks();
+    }
+
+    /** The thread of the event loop, when all that is mapped was put in place: what comes later is not this service's any more. */
+    void drainAndUnregister() throws IOException {
+        table.lock().writeLock().lock();
+        try {
+            readAll();
+            for (PageStates each : table.mappings()) {
+                for (int from = each.removed.nextClearBit(0); from < each.pages();) {
+                    int to = each.removed.nextSetBit(from);
+                    to = to < 0 ? each.pages() : to;
+                    unregister(each.address(from), (to - from) * each.mapping.pageSize());
+                    from = each.removed.nextClearBit(to);
+                }
+            }
+        } finally {
+            table.lock().writeLock().unlock();
+        }
+    }
+
+    private void readAll() throws IOException {
+        count = 0;
+        int read;
+        do {
+            read = process.uffd.readEvents(buffer);
+            for (int i = 0; i < read; i++) {
+                if (buffer.isPageFault(i)) {
+                    fault(i);
+                } else {
+                    apply(buffer.get(i));
+                }
+            }
+        } while (read == BATCH);
+    }
+
+    private void fault(int index) throws IOException {
+        long page = Ranges.PAGE;
+        switch (buffer.faultKind(index)) {
+            case MISSING -> {
+                if (count == faults.length) {
+                    faults = Arrays.copyOf(faults, count * 2);
+                }
+                faults[count++] = buffer.faultAddress(index);
+            }
+            // Registered by the process itself for something that this service has no part in: let it go on.
+            case WRITE_PROTECTED -> process.uffd.removeWriteProtection(buffer.faultAddress(index) & -page, page);
+            case MINOR -> process.uffd.tryContinueRange(buffer.faultAddress(index) & -page, page);
+        }
+    }
+
+    private void apply(Event event) throws IOException {
+        if (event instanceof Event.Remove remove) {
+            removed(remove.start(), remove.end(), true);
+        } else if (event instanceof Event.Unmap unmap) {
+            removed(unmap.start(), unmap.end(), false);
+        } else if (event instanceof Event.Remap remap) {
+            table.moved(remap.from(), remap.to(), remap.length());
+        } else if (event instanceof Event.Fork fork) {
+            process.forked(fork.uffd());
+        } else {
+            ServedProcess.LOG.log(Level.WARNING, process.name() + ": " + event + " is left alone");
+        }
+    }
+
+    /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking. */
+    private void removed(long start, long end, boolean mapped) throws IOException {
+        for (PageTable.Part each : table.within(start, end)) {
+            process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to()).cardinality());
+            each.states().removed.set(each.from(), each.to());
+            if (mapped) {
+                try {
+                    unregister(each.address(), each.length());
+                } catch (UffdException e) {
+                    // Given back before, or unmapped in the meantime: nobody can be waiting for it.
+                    ServedProcess.LOG.log(Level.DEBUG, process.name() + ": " + e.getMessage());
+                }
+            }
+        }
+    }
+
+    /** Wakes once more: a fault that meets UNREGISTER halfway is not woken by it. */
+    private void unregister(long address, long length) throws IOException {
+        process.uffd.unregister(address, length);
+        process.uffd.wake(address, length);
+    }
+
+    private void makeTasks() throws IOException {
+        Arrays.sort(faults, 0, count);
+        long servedTo = 0;
+        for (int i = 0; i < count; i++) {
+            if (faults[i] < servedTo) {
+                continue;
+            }
+            PageStates states = table.at(faults[i]);
+            if (states == null) {
+                filler.outside(faults[i]);
+                continue;
+            }
+            int page = states.pageOf(faults[i]);
+            servedTo = states.address(page + 1);
+            if (states.removed.get(page)) {
+                // On its way here when it was unregistered.
+                process.uffd.wake(states.address(page), states.mapping.pageSize());
+            } else {
+                servedTo = makeTask(states, page, i);
+            }
+        }
+    }
+
+    /** {@return the address up to which nothing is left to be done} */
+    private long makeTask(PageStates states, int page, int index) {
+        long pageSize = states.mapping.pageSize();
+        int most = (int) Math.max(1, process.options.loader.runBytes() / pageSize);
+        int from = page;
+        int to = page + 1;
+        synchronized (queue) {
+            if (states.busy.get(page)) {
+                states.again.set(page);
+                return states.address(page + 1);
+            }
+            // Faults of the pages that follow, and those of the window, go with this one as far as the loader takes them.
+            for (int i = index + 1; i < count && to - from < most; i++) {
+                long next = states.address(to);
+                if (faults[i] >= next + pageSize || to >= states.pages()) {
+                    break;
+                }
+                if (faults[i] >= next) {
+                    if (!states.isIdle(to)) {
+                        break;
+                    }
+                    to++;
+                }
+            }
+            int faulted = to;
+            int window = (int) Math.min(Integer.MAX_VALUE / 2, Math.max(1, process.options.around / pageSize));
+            int end = Math.min(states.pages(), page / window * window + window);
+            while (to < end && to - from < most && states.isWanted(to)) {
+                to++;
+            }
+            while (from > page / window * window && to - from < most && states.isWanted(from - 1)) {
+                from--;
+            }
+            states.busy.set(from, to);
+            trace.add(states.offset(page), (faulted - page) * pageSize);
+        }
+        queue.add(new LoadTask(states, from, to - from, null));
+        return states.address(to);
+    }
+}

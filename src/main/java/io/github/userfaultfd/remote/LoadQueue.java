@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * What has to be loaded for one process, faults before prefetches, and who is at it. Its monitor guards the states of the
+ * pages. Threads are made when there is work for them, up to a limit; one that is stuck in a loader does not count.
+ */
+final class LoadQueue {
+    /** Makes a thread that takes from this queue until {@link #take} returns null. */
+    interface Threads {
+        void start();
+    }
+
+    private final int most;
+    private final Threads threads;
+    private final Deque<LoadTask> faults = new ArrayDeque<>();
+    private final Deque<Prefetch> prefetches = new ArrayDeque<>();
+    private final Set<LoadTask> running = new HashSet<>();
+    private int started;
+    private int idle;
+    private int prefetching;
+    private boolean closed;
+
+    LoadQueue(int most, Threads threads) {
+        this.most = most;
+        this.threads = threads;
+    }
+
+    /** Adds pages that somebody waits for; the caller has marked them busy. */
+    synchronized void add(LoadTask task) {
+        faults.add(task);
+        wakeOne();
+    }
+
+    synchronized void add(Prefetch prefetch) {
+        prefetches.add(prefetch);
+        for (int i = 0; i < most; i++) {
+            wakeOne();
+        }
+    }
+
+    private void wakeOne() {
+        if (idle > 0) {
+            notify();
+        }
+        if (idle < faults.size() + prefetches.size() && started < most && !closed) {
+            started++;
+            threads.start();
+        }
+    }
+
+    /**
+     * Waits for work.
+     *
+     * @param runBytes how much a prefetch may load at once
+     * @return null when the queue is closed
+     */
+    synchronized LoadTask take(long runBytes) {
+        for (;;) {
+            if (closed) {
+                return null;
+            }
+            LoadTask task = faults.poll();
+            if (task == null) {
+                task = nextOfPrefetch(runBytes);
+            }
+            if (task != null) {
+                running.add(task);
+                return task;
+            }
+            idle++;
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                // Meant for a load that was just over when it came.
+                continue;
+            } finally {
+                idle--;
+            }
+        }
+    }
+
+    /** One thread is kept for faults, if there are several. */
+    private LoadTask nextOfPrefetch(long runBytes) {
+        if (prefetching >= Math.max(1, most - 1)) {
+            return null;
+        }
+        while (!prefetches.isEmpty()) {
+            LoadTask task = prefetches.peek().next(runBytes);
+            if (task != null) {
+                prefetching++;
+                return task;
+            }
+            Prefetch over = prefetches.poll();
+            if (over.isDone()) {
+                over.complete();
+            }
+        }
+        return null;
+    }
+
+    /**
+     * Ends a task that its thread, or whoever found it too slow, has settled.
+     *
+     * @param placed whether its pages are in place
+     * @return whether somebody asked for one of them meanwhile, and has to be woken
+     */
+    boolean done(LoadTask task, boolean placed, Throwable failure) {
+        Prefetch over = null;
+        boolean again;
+        synchronized (this) {
+            int end = task.firstPage + task.pages;
+            PageStates states = task.states;
+            states.busy.clear(task.firstPage, end);
+            states.placed.set(task.firstPage, end, placed);
+            int next = states.again.nextSetBit(task.firstPage);
+            again = next >= 0 && next < end;
+            states.again.clear(task.firstPage, end);
+            running.remove(task);
+            if (task.prefetch != null) {
+                prefetching--;
+                task.prefetch.underWay--;
+                task.prefetch.failure = failure == null ? task.prefetch.failure : failure;
+                if (task.prefetch.isDone() && !prefetches.contains(task.prefetch)) {
+                    over = task.prefetch;
+                }
+                notify();
+            }
+        }
+        if (over != null) {
+            over.complete();
+        }
+        return again;
+    }
+
+    /** The thread of a task is stuck: another one may be made in its place. */
+    synchronized void abandoned() {
+        started--;
+        wakeOne();
+    }
+
+    synchronized List<LoadTask> running() {
+        return new ArrayList<>(running);
+    }
+
+    /** Ends the threads; prefetches that were not finished fail. */
+    void close(Throwable why) {
+        List<Prefetch> failed;
+        synchronized (this) {
+            closed = true;
+            faults.clear();
+            failed = new ArrayList<>(prefetches);
+            prefetches.clear();
+            running.forEach(LoadTask::interrupt);
+            running.forEach(each -> {
+                if (each.prefetch != null) {
+                    failed.add(each.prefetch);
+                }
+            });
+            notifyAll();
+        }
+        failed.forEach(each -> each.result.completeExceptionally(why));
+    }
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Native;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.ClosedChannelException;
+import java.util.concurrent.locks.LockSupport;
+
+/** Puts pages in place in the other process, or gives it what the policy says. Any thread that has settled the task. */
+final class PageFiller {
+    private static final long FIRST_PAUSE_NANOS = 20_000;
+    private static final long LAST_PAUSE_NANOS = 5_000_000;
+
+    private final ServedProcess process;
+    private final PageTable table;
+    private final Uffd uffd;
+
+    PageFiller(ServedProcess process) {
+        this.process = process;
+        table = process.table;
+        uffd = process.uffd;
+    }
+
+    /** One ioctl on a part of a task: bytes done, EXISTS or AGAIN. */
+    @FunctionalInterface
+    private interface Fill {
+        long run(long address, long skipped, long length) throws IOException;
+    }
+
+    /** Copies what was loaded to memory at an address. */
+    void place(LoadTask task, long source) {
+        long done = 0;
+        try {
+            done = fill(task, 0, (address, skipped, length) -> uffd.tryCopy(address, source + skipped, length));
+            if (done == task.length()) {
+                finish(task, true, null);
+                return;
+            }
+            fail(task, done, new UffdException("copy", Abi.EAGAIN, "at offset " + (task.offset() + done),
+                    "the kernel has refused it for " + process.options.retryTimeout));
+        } catch (ClosedChannelException e) {
+            over(task, e);
+        } catch (UffdException e) {
+            if (e.errno() == Abi.ESRCH) {
+                process.died();
+                over(task, e);
+            } else {
+                fail(task, done, e);
+            }
+        } catch (IOException | RuntimeException e) {
+            fail(task, done, e);
+        }
+    }
+
+    private void over(LoadTask task, Throwable why) {
+        ServedProcess.LOG.log(Level.DEBUG, "pages of " + process.name() + " came too late", why);
+        process.queue.done(task, false, why);
+    }
+
+    private void finish(LoadTask task, boolean placed, Throwable why) throws IOException {
+        if (process.queue.done(task, placed, why)) {
+            uffd.wake(task.address(), task.length());
+        }
+    }
+
+    /** {@return how far it came: less than the task's length if the kernel said EAGAIN for too long} */
+    private long fill(LoadTask task, long from, Fill ioctl) throws IOException {
+        PageStates states = task.states;
+        long page = states.mapping.pageSize();
+        long retryUntil = 0;
+        long pause = FIRST_PAUSE_NANOS;
+        boolean single = false;
+        for (long done = from; done < task.length();) {
+            long result = 0;
+            int index = task.firstPage + (int) (done / page);
+            table.lock().readLock().lock();
+            try {
+                if (!states.removed.get(index)) {
+                    int next = states.removed.nextSetBit(index);
+                    long length = task.length() - done;
+                    if (next >= 0 && (next - index) * page < length) {
+                        length = (next - index) * page;
+                    }
+                    result = attempt(ioctl, task.address() + done, done, single ? page : length);
+                }
+            } finally {
+                table.lock().readLock().unlock();
+            }
+            if (result == -Abi.ENOENT && !single) {
+                // A run that crosses two mappings; the one page will tell.
+                single = true;
+            } else if (result == Uffd.AGAIN) {
+                long now = System.nanoTime();
+                retryUntil = retryUntil == 0 ? now + process.options.retryTimeout.toNanos() : retryUntil;
+                if (now > retryUntil || process.isOver()) {
+                    return done;
+                }
+                process.counters.retried.increment();
+                LockSupport.parkNanos(pause);
+                pause = Math.min(2 * pause, LAST_PAUSE_NANOS);
+            } else if (result > 0) {
+                count(task, result / page);
+                done += result;
+                retryUntil = 0;
+            } else {
+                // There already, given back, or not mapped any more: whoever waits for it has to look again.
+                uffd.wake(task.address() + done, page);
+                process.counters.present.add(result == Uffd.EXISTS ? 1 : 0);
+                done += page;
+                single = false;
+            }
+        }
+        return task.length();
+    }
+
+    private static long attempt(Fill ioctl, long address, long skipped, long length) throws IOException {
+        try {
+            return ioctl.run(address, skipped, length);
+        } catch (UffdException e) {
+            if (e.errno() == Abi.ENOENT) {
+                return -Abi.ENOENT;
+            }
+            throw e;
+        }
+    }
+
+    private void count(LoadTask task, long pages) {
+        process.counters.pages.add(pages);
+        process.counters.prefetched.add(task.prefetch == null ? 0 : pages);
+    }
+
+    /** The rest of a task, from {@code done} bytes on, cannot be loaded or put in place. A prefetch leaves it to the fault. */
+    void fail(LoadTask task, long done, Throwable cause) {
+        if (process.isOver()) {
+            over(task, cause);
+            return;
+        }
+        if (task.prefetch != null) {
+            ServedProcess.LOG.log(Level.WARNING, process.name() + ": prefetch at offset " + task.offset() + ": " + cause);
+            try {
+                finish(task, false, cause);
+            } catch (IOException e) {
+                over(task, e);
+            }
+            return;
+        }
+        LoadFailure failure = new LoadFailure(task.offset() + done, task.length() - done, cause);
+        process.counters.failed.add(failure.length() / task.states.mapping.pageSize());
+        ServedProcess.LOG.log(Level.ERROR, process.name() + ": " + failure + "; policy " + process.options.failurePolicy);
+        ServedProcess.LOG.log(Level.DEBUG, "failed load", cause);
+        process.failed(failure);
+        try {
+            apply(task, done);
+            finish(task, false, cause);
+        } catch (IOException e) {
+            over(task, e);
+        }
+    }
+
+    private void apply(LoadTask task, long done) throws IOException {
+        boolean applied = switch (process.options.failurePolicy) {
+            case END -> process.kill() || poison(task, done);
+            case POISON -> poison(task, done) || process.kill();
+            case FILL -> pattern(task, done);
+        };
+        if (!applied) {
+            ServedProcess.LOG.log(Level.ERROR, process.name() + " can neither be ended nor told: who touches the pages at offset "
+                    + (task.offset() + done) + " waits for ever");
+        }
+    }
+
+    private boolean poison(LoadTask task, long done) throws IOException {
+        try {
+            return fill(task, done, (address, skipped, length) -> uffd.tryPoison(address, length)) == task.length();
+        } catch (UffdException e) {
+            if (e.errno() != Abi.EINVAL && e.errno() != Abi.ENOTTY) {
+                throw e;
+            }
+            return false;
+        }
+    }
+
+    private boolean pattern(LoadTask task, long done) throws IOException {
+        int page = (int) task.states.mapping.pageSize();
+        ByteBuffer pattern = ByteBuffer.allocateDirect(page).order(ByteOrder.nativeOrder());
+        while (pattern.hasRemaining()) {
+            pattern.putLong(LoadFailurePolicy.PATTERN);
+        }
+        long source = Native.directAddress(pattern);
+        try {
+            return fill(task, done, (address, skipped, length) -> uffd.tryCopy(address, source, page)) == task.length();
+        } finally {
+            Reference.reachabilityFence(pattern);
+        }
+    }
+
+    /** A fault that no mapping has: whoever waits for it does so for ever, unless its process is ended. */
+    void outside(long address) throws IOException {
+        IOException cause = new IOException("a fault at 0x" + Long.toHexString(address) + ", which is in none of its mappings");
+        ServedProcess.LOG.log(Level.ERROR, process.name(), cause);
+        process.failed(new LoadFailure(address, 1, cause));
+        if (!process.kill()) {
+            throw cause;
+        }
+    }
+
+    /** Nothing is loaded any more: every page that was never put in place gets what the policy says. */
+    void giveUp(Throwable why) throws IOException {
+        if (!table.isAnyMissing()) {
+            return;
+        }
+        PageStates first = table.mappings().iterator().next();
+        LoadFailure failure = new LoadFailure(first.mapping.offset(), first.mapping.length(), why);
+        ServedProcess.LOG.log(Level.ERROR, process.name() + " still has pages that were never loaded; policy "
+                + process.options.failurePolicy + ": " + why.getMessage());
+        process.failed(failure);
+        if (process.options.failurePolicy == LoadFailurePolicy.END && process.kill()) {
+            return;
+        }
+        for (PageStates each : table.mappings()) {
+            for (int from = each.placed.nextClearBit(0); from < each.pages();) {
+                int next = each.placed.nextSetBit(from);
+                int to = next < 0 ? each.pages() : next;
+                apply(new LoadTask(each, from, to - from, null), 0);
+                from = each.placed.nextClearBit(to);
+            }
+            uffd.wake(each.mapping.address(), each.mapping.length());
+        }
+    }
+
+    /** {@return false if the process is gone; for one that no pidfd tells of} */
+    boolean isAlive() throws IOException {
+        PageStates any = table.mappings().iterator().next();
+        try {
+            uffd.removeWriteProtection(any.mapping.address(), any.mapping.pageSize());
+            return true;
+        } catch (UffdException e) {
+            // ENOENT, because the range is not registered for it, says that the process is there.
+            return e.errno() != Abi.ESRCH;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+/** Placeholder. */
+public final class PagerProcess {
+    private PagerProcess() {}
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.concurrent.CompletableFuture;
+
+/** Pages to be loaded before they are touched, in an order. Guarded by the monitor of {@link LoadQueue}. */
+final class Prefetch {
+    /** Pages of one mapping: from the first up to, but not with, the second. */
+    record Run(PageStates states, int from, int to) {}
+
+    final CompletableFuture<Void> result = new CompletableFuture<>();
+    final Deque<Run> runs = new ArrayDeque<>();
+    int underWay;
+    Throwable failure;
+
+    /** {@return the next pages that are still wanted, marked busy; null if there are none left} */
+    LoadTask next(long runBytes) {
+        while (!runs.isEmpty()) {
+            Run run = runs.poll();
+            PageStates states = run.states;
+            int most = (int) Math.max(1, runBytes / states.mapping.pageSize());
+            int from = run.from;
+            while (from < run.to && !states.isWanted(from)) {
+                from++;
+            }
+            int to = from;
+            while (to < run.to && to - from < most && states.isWanted(to)) {
+                to++;
+            }
+            if (to < run.to) {
+                runs.addFirst(new Run(states, to, run.to));
+            }
+            if (to > from) {
+                states.busy.set(from, to);
+                underWay++;
+                return new LoadTask(states, from, to - from, this);
+            }
+        }
+        return null;
+    }
+
+    boolean isDone() {
+        return runs.isEmpty() && underWay == 0;
+    }
+
+    /** Tells who waits for it, on a thread of its own: whatever that does, the monitor is not held. */
+    void complete() {
+        Throwable why = failure;
+        result.defaultExecutor().execute(() -> {
+            if (why == null) {
+                result.complete(null);
+            } else {
+                result.completeExceptionally(why);
+            }
+        });
+    }
+}

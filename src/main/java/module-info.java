@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** userfaultfd(2) for Java: page faults, lazy paging, and off-heap memory that is aligned to pages. */
 module io.github.userfaultfd {
+    requires static com.fasterxml.jackson.core;
+    requires static java.net.http;
     requires static jdk.jfr;
     requires org.scijava.nativelib;
 

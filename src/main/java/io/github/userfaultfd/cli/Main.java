@@ -17,6 +17,10 @@ public final class Main {
 
               demo [FILE]   restore a file lazily through page faults, check it, and compare with reading it first;
                             FILE is the running JDK's lib/modules unless given
+              firecracker --socket S --memory FILE [--prefetch TRACE] [--record TRACE] [--once]
+                            serve the page faults of Firecracker microVMs that are restored from a snapshot: S is made,
+                            FILE is the snapshot's memory file or an http(s) URL; TRACE tells which pages were touched
+                            first, of the first microVM; with --once, end with it
               help          this text
               version       the version of the library
             """;
@@ -42,6 +46,13 @@ public final class Main {
                         return misused("demo takes one FILE at most, not " + String.join(" ", rest), err);
                     }
                     return new Demo(rest.isEmpty() ? Demo.ownModules() : Path.of(rest.get(0)), out).run() ? 0 : FAILED;
+                }
+                case "firecracker" -> {
+                    try {
+                        return Firecracker.run(rest, out) ? 0 : FAILED;
+                    } catch (Firecracker.MisuseException e) {
+                        return misused(e.getMessage(), err);
+                    }
                 }
                 case "help", "--help", "-h" -> out.print(USAGE);
                 case "version", "--version" -> out.println(version());

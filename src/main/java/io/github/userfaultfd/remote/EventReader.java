@@ -176,7 +176,6 @@ final class EventReader {
                     to++;
                 }
             }
-            int faulted = to;
             int window = (int) Math.min(Integer.MAX_VALUE / 2, Math.max(1, process.options.around / pageSize));
             int end = Math.min(states.pages(), page / window * window + window);
             while (to < end && to - from < most && states.isWanted(to)) {
@@ -186,7 +185,8 @@ final class EventReader {
                 from--;
             }
             states.busy.set(from, to);
-            trace.add(states.offset(page), (faulted - page) * pageSize);
+            // With its window: what of it was touched afterwards, no fault tells.
+            trace.add(states.offset(from), (to - from) * pageSize);
         }
         queue.add(new LoadTask(states, from, to - from, null));
         return states.address(to);

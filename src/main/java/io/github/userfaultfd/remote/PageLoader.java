@@ -32,4 +32,9 @@ public interface PageLoader {
     default int runBytes() {
         return 0;
     }
+
+    /** {@return how many bytes there are to load from; without end unless overridden} */
+    default long size() {
+        return Long.MAX_VALUE;
+    }
 }

@@ -372,8 +372,10 @@ class RemotePagerTest {
             IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> pager.serve(uffd,
                     ProcessHandle.current().pid(), List.of(new RemoteMapping(region.address(), PAGE, 0, PAGE))));
             assertTrue(e.getMessage().contains("PagerProcess"), e.getMessage());
+            nothingIsLeaked();
             register();
             assertThrows(IllegalArgumentException.class, () -> pager.serve(uffd, -1, "x", List.of()));
+            nothingIsLeaked();
             register();
             assertThrows(IllegalArgumentException.class, () -> pager.serve(uffd, -1, "x", List.of(
                     new RemoteMapping(region.address(), 2 * PAGE, 0, PAGE),

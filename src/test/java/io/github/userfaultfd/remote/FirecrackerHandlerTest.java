@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.ProcFiles;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A C program plays Firecracker: as root, because its userfaultfd resolves faults of the kernel too. */
+@Timeout(120)
+class FirecrackerHandlerTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final long HUGE = 2 << 20;
+    private static final int PAGES = 200;
+    private static final Duration DEADLINE = Duration.ofSeconds(60);
+
+    @TempDir
+    private Path directory;
+    private Path socket;
+    private final BlockingQueue<String> refused = new LinkedBlockingQueue<>();
+    private final BlockingQueue<ServedProcess> ended = new LinkedBlockingQueue<>();
+
+    @BeforeEach
+    void needs() {
+        Needs.root();
+        socket = directory.resolve("s");
+    }
+
+    private final class Observer implements FirecrackerListener {
+        @Override
+        public void refused(PeerCredentials peer, IOException why) {
+            refused.add(why.getMessage());
+        }
+
+        @Override
+        public void ended(ServedProcess vm) {
+            ended.add(vm);
+            throw new IllegalStateException("a listener that fails is logged");
+        }
+    }
+
+    private static List<String> firecracker(Object... arguments) {
+        Path program = ChildJvm.root().resolve("target/test-native/fake_firecracker");
+        assertTrue(Files.exists(program), () -> program + " is not there; 'make test' builds it");
+        List<String> command = new ArrayList<>(List.of(program.toString()));
+        Arrays.stream(arguments).map(Object::toString).forEach(command::add);
+        return command;
+    }
+
+    private static void assertRight(Object... arguments) throws Exception {
+        assertEquals("right\n", ChildJvm.run(DEADLINE, firecracker(arguments)).assertExit(0).output());
+    }
+
+    /** Each eight bytes tell where they are. */
+    private Path memory(long pageSize, int pages) throws IOException {
+        Path file = directory.resolve("memory");
+        ByteBuffer page = ByteBuffer.allocate((int) pageSize).order(ByteOrder.nativeOrder());
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            for (long at = 0; at < (2L * pages + 1) * pageSize; at += pageSize) {
+                for (page.clear(); page.hasRemaining();) {
+                    page.putLong((at + page.position()) * 0x9E3779B97F4A7C15L | 1);
+                }
+                channel.write(page.flip(), at);
+            }
+        }
+        return file;
+    }
+
+    private FirecrackerHandler handler(PageLoader loader) throws IOException {
+        return FirecrackerHandler.listen(socket, RemotePager.of(loader).faultAround(4 * PAGE).start(), new Observer());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 6, 7, 11, 12, 13})
+    void aRestoreOfEachVersion(int version) throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+            assertRight(socket, version, PAGE, PAGES);
+            ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
+            assertNotNull(vm);
+            assertTrue(vm.hasEnded());
+            assertEquals(2 * PAGES / 5, vm.stats().removedPages());
+            assertEquals(0, vm.stats().failedPages());
+            assertTrue(handler.served().isEmpty());
+        }
+        assertFalse(Files.exists(socket));
+    }
+
+    @Test
+    void inPiecesWithUnknownFieldsTwoDescriptorsAndAChild() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+            assertRight(socket, 12, PAGE, PAGES, "pieces", "extra");
+            assertRight(socket, 12, PAGE, PAGES, "fork");
+            // The child's service ends a moment after it: nothing but a failed probe tells of its end.
+            for (int i = 0; i < 500 && !handler.served().isEmpty(); i++) {
+                Thread.sleep(10);
+            }
+            assertTrue(handler.served().isEmpty(), () -> handler.served().toString());
+        }
+    }
+
+    @Test
+    void aHundredRestoresLeaveNothingBehind() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, 40)); FirecrackerHandler handler = handler(loader)) {
+            assertRight(socket, 12, PAGE, 40);
+            assertNotNull(ended.poll(10, TimeUnit.SECONDS));
+            int descriptors = ProcessState.descriptors();
+            int threads = Thread.activeCount();
+            for (int i = 0; i < 50; i++) {
+                CompletableFuture<Void> other = CompletableFuture.runAsync(() -> {
+                    try {
+                        assertRight(socket, 12, PAGE, 40);
+                    } catch (Exception e) {
+                        throw new IllegalStateException(e);
+                    }
+                });
+                assertRight(socket, 6, PAGE, 40);
+                other.get();
+            }
+            for (int i = 0; i < 100; i++) {
+                assertNotNull(ended.poll(10, TimeUnit.SECONDS));
+            }
+            for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
+                Thread.sleep(20);
+            }
+            assertEquals(descriptors, ProcessState.descriptors());
+            assertTrue(Thread.activeCount() <= threads + 4, () -> Thread.getAllStackTraces().keySet().toString());
+            assertTrue(handler.served().isEmpty());
+        }
+    }
+
+    /** Relative to what is reserved now: others may need some, too. */
+    private static void reserve(Path reserved, int more) throws IOException {
+        Files.writeString(reserved, Long.toString(Math.max(0, Long.parseLong(Files.readString(reserved).strip()) + more)));
+    }
+
+    @Test
+    void hugePages() throws Exception {
+        Path reserved = Path.of("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+        assumeTrue(Files.exists(reserved), "no huge pages of 2 MiB on this system");
+        int pages = 6;
+        int more = 2 * pages + 4;
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(HUGE, pages));
+                FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(loader).start(), new Observer())) {
+            reserve(reserved, more);
+            String free = ProcFiles.line(reserved.resolveSibling("free_hugepages").toString()).orElse("0");
+            assumeTrue(Long.parseLong(free) >= 2L * pages, "only " + free + " huge pages can be had");
+            for (int version : new int[] {11, 12}) {
+                assertRight(socket, version, HUGE, pages);
+                ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
+                assertEquals(0, vm.stats().failedPages());
+                assertEquals(2, vm.stats().removedPages());
+                assertFalse(handler.served().contains(vm));
+            }
+        } finally {
+            reserve(reserved, -more);
+        }
+    }
+
+    @Test
+    void aPageThatCannotBeLoadedEndsTheVmAndNoOther() throws Exception {
+        Path file = memory(PAGE, PAGES);
+        try (PageLoaders.Closeable good = PageLoaders.file(file)) {
+            PageLoader loader = new PageLoader() {
+                @Override
+                public void load(long offset, ByteBuffer page) throws IOException {
+                    if (offset == 10 * PAGE) {
+                        throw new IOException("the disk is gone");
+                    }
+                    good.load(offset, page);
+                }
+
+                @Override
+                public long size() {
+                    return good.size();
+                }
+            };
+            try (FirecrackerHandler handler = handler(loader)) {
+                ChildJvm.Result result = ChildJvm.run(DEADLINE, firecracker(socket, 12, PAGE, PAGES));
+                assertEquals(128 + 9, result.exit(), result.output());
+                ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
+                assertEquals(10 * PAGE, vm.failure().orElseThrow().offset());
+                // Fewer pages: never touches the bad one.
+                assertRight(socket, 12, PAGE, 4);
+                assertTrue(handler.served().isEmpty());
+            }
+        }
+    }
+
+    @Test
+    void aClosedHandlerEndsAVmThatCouldOnlyFreeze() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES))) {
+            FirecrackerHandler handler = handler(loader);
+            Process vm = new ProcessBuilder(firecracker(socket, 12, PAGE, PAGES, "half")).start();
+            try {
+                assertEquals("half", vm.inputReader().readLine());
+                handler.close();
+                handler.close();
+                assertTrue(vm.waitFor(10, TimeUnit.SECONDS));
+                assertEquals(128 + 9, vm.exitValue());
+                assertFalse(Files.exists(socket));
+                assertEquals(1, ended.size());
+            } finally {
+                vm.destroyForcibly().waitFor();
+            }
+        }
+    }
+
+    private static String region(Object base, Object size, Object offset, Object page) {
+        return "{\"base_host_virt_addr\":" + base + ",\"size\":" + size + ",\"offset\":" + offset + ",\"page_size\":" + page + "}";
+    }
+
+    private void assertRefused(String because, String message, int... descriptors) throws Exception {
+        try (UffdSocket client = UffdSocket.connect(socket, DEADLINE)) {
+            if (!message.isEmpty()) {
+                try {
+                    client.send(ByteBuffer.wrap(message.getBytes()), descriptors);
+                } catch (UffdException e) {
+                    // Refused before all was sent.
+                    assertTrue(message.length() > 100_000, message);
+                }
+            }
+        }
+        String why = refused.poll(20, TimeUnit.SECONDS);
+        assertNotNull(why, message);
+        assertTrue(why.contains(because), () -> because + " is not in: " + why);
+    }
+
+    @Test
+    void malformedMessagesAreRefusedAndTheListenerLivesOn() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader);
+                Uffd uffd = new UffdBuilder().closeOnExec(true).nonBlocking(true).create()) {
+            String good = region(1 << 20, PAGE, 0, PAGE);
+            assertRefused("without a descriptor", "[" + good + "]");
+            int descriptors = ProcessState.descriptors();
+            int fd = uffd.fd();
+            assertRefused("without a message", "");
+            assertRefused("in the middle", "[" + good, fd);
+            assertRefused("has no region", "[]", fd);
+            assertRefused("not an array", "{}", fd);
+            assertRefused("not an array", "5 ", fd);
+            assertRefused("Unrecognized token", "not JSON", fd);
+            assertRefused("not an object", "[1]", fd);
+            assertRefused("not an object", "[[" + good + "]]", fd);
+            assertRefused("goes on behind", "[" + good + "][]", fd);
+            assertRefused("has no size", "[{\"base_host_virt_addr\":4096,\"offset\":0}]", fd);
+            assertRefused("Duplicate", "[{\"size\":4096,\"size\":4096}]", fd);
+            assertRefused("size is not an integer", "[" + region(1 << 20, "\"4096\"", 0, PAGE) + "]", fd);
+            assertRefused("size is not an integer", "[" + region(1 << 20, "4096.5", 0, PAGE) + "]", fd);
+            assertRefused("offset is not an integer", "[" + region(1 << 20, PAGE, "null", PAGE) + "]", fd);
+            assertRefused("size is -4096", "[" + region(1 << 20, -4096, 0, PAGE) + "]", fd);
+            assertRefused("base_host_virt_addr is 18446744073709551615", "[" + region("18446744073709551615", PAGE, 0, PAGE) + "]", fd);
+            assertRefused("Number value length", "[" + region("9".repeat(1000), PAGE, 0, PAGE) + "]", fd);
+            assertRefused("not an object", "[".repeat(1000), fd);
+            assertRefused("nesting depth", "[{\"a\":" + "[".repeat(1000), fd);
+            assertRefused("document length", "[{\"a\":\"" + "x".repeat(8 << 20), fd);
+            assertRefused("length is zero", "[" + region(1 << 20, 0, 0, PAGE) + "]", fd);
+            assertRefused("not a multiple", "[" + region((1 << 20) + 1, PAGE, 0, PAGE) + "]", fd);
+            assertRefused("not a multiple", "[" + region(1 << 20, PAGE + 1, 0, PAGE) + "]", fd);
+            assertRefused("not a multiple", "[" + region(1 << 20, PAGE, 1, PAGE) + "]", fd);
+            assertRefused("a page size is", "[" + region(1 << 20, PAGE, 0, 3) + "]", fd);
+            assertRefused("overflows", "[" + region(Long.MAX_VALUE - PAGE + 1, 2 * PAGE, 0, PAGE) + "]", fd);
+            assertRefused("beyond the end", "[" + region(1 << 20, 500 * PAGE, 0, PAGE) + "]", fd);
+            assertRefused("beyond the end", "[" + region(1 << 20, PAGE, Long.MAX_VALUE - 2 * PAGE + 1, PAGE) + "]", fd);
+            assertRefused("not a userfaultfd", "[" + good + "]", 2);
+            assertRefused("more descriptors", "[" + good + "]", new int[9]);
+            // All is right but who it comes from.
+            assertRefused("this very JVM", "[" + good + "]", fd);
+            for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
+                Thread.sleep(20);
+            }
+            assertEquals(descriptors, ProcessState.descriptors());
+            assertTrue(handler.served().isEmpty());
+            assertRight(socket, 12, PAGE, 20);
+        }
+    }
+
+    @Test
+    void overlappingRegionsAreRefused() throws Exception {
+        // Only a foreign process gets as far as that: the mappings are checked when it is about to be served.
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+            String two = "[" + region(1 << 20, 2 * PAGE, 0, PAGE) + "," + region((1 << 20) + PAGE, PAGE, 0, PAGE) + "]";
+            new ChildJvm().run(DEADLINE, Sends.class, socket.toString(), two).assertExit(0);
+            assertTrue(refused.poll(10, TimeUnit.SECONDS).contains("overlaps"));
+            assertTrue(handler.served().isEmpty());
+        }
+    }
+
+    /** Sends a message with a fresh userfaultfd. */
+    static final class Sends {
+        public static void main(String[] arguments) throws Exception {
+            try (UffdSocket client = UffdSocket.connect(Path.of(arguments[0]), DEADLINE); Uffd uffd = new UffdBuilder().create();
+                    ReceivedDescriptors none = new ReceivedDescriptors(0)) {
+                client.send(ByteBuffer.wrap(arguments[1].getBytes()), uffd.fd());
+                client.receive(ByteBuffer.allocate(1), none);
+            }
+        }
+    }
+
+    @Test
+    void asACommandWithATrace() throws Exception {
+        Path file = memory(PAGE, PAGES);
+        Path trace = directory.resolve("trace");
+        String recording = command(file, "--record", trace.toString());
+        assertTrue(recording.contains("runs"), recording);
+        assertTrue(TouchTrace.read(trace).bytes() > PAGES * PAGE);
+        String replaying = command(file, "--prefetch", trace.toString());
+        assertTrue(replaying.contains("prefetch of TouchTrace"), replaying);
+        assertFalse(replaying.contains(" 0 of them ahead"), replaying);
+    }
+
+    private String command(Path file, String... more) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("firecracker", "--socket", socket.toString(), "--memory", file.toString(), "--once"));
+        arguments.addAll(List.of(more));
+        CompletableFuture<ChildJvm.Result> command = CompletableFuture.supplyAsync(() -> {
+            try {
+                return new ChildJvm().run(DEADLINE, "io.github.userfaultfd.cli.Main", arguments.toArray(new String[0]));
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        for (int i = 0; i < 1000 && !Files.exists(socket) && !command.isDone(); i++) {
+            Thread.sleep(10);
+        }
+        assertRight(socket, 12, PAGE, PAGES);
+        String output = command.get().assertExit(0).output();
+        assertTrue(output.contains("listening at " + socket), output);
+        assertTrue(output.contains("ended: "), output);
+        assertFalse(Files.exists(socket));
+        return output;
+    }
+}

@@ -5,6 +5,7 @@
 #include "uffd_abi.h"
 #include "uffd_dirty.h"
 #include "uffd_fill.h"
+#include "uffd_keeper.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
 #include "uffd_sigbus.h"
@@ -137,6 +138,34 @@ SAME(PEER_GID, LONG_AT(struct uffd_peer, gid));
 SAME(PEER_LONGS, sizeof(struct uffd_peer) / sizeof(int64_t));
 SAME(MOST_DESCRIPTORS, UFFD_MOST_DESCRIPTORS);
 SAME(SIGKILL, SIGKILL);
+SAME(KEEPER_FD, LONG_AT(struct uffd_keeper_options, fd));
+SAME(KEEPER_ADDRESS, LONG_AT(struct uffd_keeper_options, address));
+SAME(KEEPER_LENGTH, LONG_AT(struct uffd_keeper_options, length));
+SAME(KEEPER_PAGE, LONG_AT(struct uffd_keeper_options, page));
+SAME(KEEPER_ARGUMENTS, LONG_AT(struct uffd_keeper_options, arguments));
+SAME(KEEPER_COUNT, LONG_AT(struct uffd_keeper_options, count));
+SAME(KEEPER_RESTARTS, LONG_AT(struct uffd_keeper_options, restarts));
+SAME(KEEPER_READY, LONG_AT(struct uffd_keeper_options, ready));
+SAME(KEEPER_ON_FAILURE, LONG_AT(struct uffd_keeper_options, on_failure));
+SAME(KEEPER_LONGS, sizeof(struct uffd_keeper_options) / sizeof(int64_t));
+SAME(KEPT_PID, LONG_AT(struct uffd_keeper_stats, pid));
+SAME(KEPT_RESTARTS, LONG_AT(struct uffd_keeper_stats, restarts));
+SAME(KEPT_RECOVERY, LONG_AT(struct uffd_keeper_stats, recovery));
+SAME(KEPT_START, LONG_AT(struct uffd_keeper_stats, start));
+SAME(KEPT_STATE, LONG_AT(struct uffd_keeper_stats, state));
+SAME(KEPT_FAILURES, LONG_AT(struct uffd_keeper_stats, failures));
+SAME(KEPT_FAILED_AT, LONG_AT(struct uffd_keeper_stats, failed_at));
+SAME(KEPT_CHILD_STATUS, LONG_AT(struct uffd_keeper_stats, child_status));
+SAME(KEPT_LONGS, sizeof(struct uffd_keeper_stats) / sizeof(int64_t));
+SAME(KEEPER_GAVE_UP, UFFD_KEEPER_GAVE_UP);
+SAME(CHILD_CONTROL, UFFD_CHILD_CONTROL);
+SAME(CHILD_UFFD, UFFD_CHILD_UFFD);
+SAME(CHILD_READY, UFFD_CHILD_READY);
+SAME(CHILD_FAILED, UFFD_CHILD_FAILED);
+SAME(RECORD_BYTES, UFFD_RECORD_BYTES);
+SAME(RECORD_TEXT, UFFD_RECORD_TEXT);
+SAME(ECHILD, ECHILD);
+SAME(ETIMEDOUT, ETIMEDOUT);
 SAME(ENGINE_INLINE, UFFD_ENGINE_INLINE);
 SAME(ENGINE_THREAD, UFFD_ENGINE_THREAD);
 SAME(FAILURE_ABORT, UFFD_FAILURE_ABORT);
@@ -264,6 +293,40 @@ NATIVE(jint, interrupt, STATIC, jint fd)
 NATIVE(jint, isMapped, STATIC, jlong address, jlong length)
 {
     return uffd_memory_is_mapped(at(address), (size_t)length);
+}
+
+NATIVE(jint, keeperDetach, STATIC, jlong keeper)
+{
+    return uffd_keeper_detach(at(keeper));
+}
+
+NATIVE(jint, keeperFinish, STATIC, jlong keeper)
+{
+    return uffd_keeper_finish(at(keeper));
+}
+
+NATIVE(jint, keeperFree, STATIC, jlong keeper)
+{
+    uffd_keeper_free(at(keeper));
+    return 0;
+}
+
+NATIVE(jint, keeperReason, STATIC, jlong keeper, jlong text, jint room)
+{
+    return uffd_keeper_reason(at(keeper), at(text), room);
+}
+
+NATIVE(jlong, keeperStart, STATIC, jlong options, jlong status)
+{
+    struct uffd_keeper *keeper = NULL;
+    int failed = uffd_keeper_start(at(options), &keeper, at(status));
+    return failed ? failed : handle(keeper);
+}
+
+NATIVE(jint, keeperStats, STATIC, jlong keeper, jlong stats)
+{
+    uffd_keeper_stats(at(keeper), at(stats));
+    return 0;
 }
 
 NATIVE(jint, mapMemory, STATIC, jint kind, jlong length, jlong page, jlong memory)

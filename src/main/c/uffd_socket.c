@@ -197,8 +197,8 @@ int uffd_pidfd_signal(int pidfd, int number)
     return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;
 }
 
-// No lock; any thread. For a descriptor that came from elsewhere: the flag belongs to the open file, so its other owners see it.
-// Not by fcntl, which is fcntl64 of glibc 2.28 where offsets have 64 bits.
+// No lock; any thread. For a descriptor that came from elsewhere: the flag belongs to the open file, so its other owners see
+// it. Not by fcntl, which is fcntl64 of glibc 2.28 where offsets have 64 bits.
 int uffd_non_blocking(int fd)
 {
     int on = 1;

@@ -84,8 +84,8 @@ int uffd_read(int fd, void *messages, int capacity)
     return result;
 }
 
-// Blocks, without a lock; any thread. How many of two descriptors are ready or broken, as poll(2) tells in their revents; 0 after
-// the time, and for ever with a negative one. Closing the first one ends it; the second may be -1.
+// Blocks, without a lock; any thread. How many of two descriptors are ready or broken, as poll(2) tells in their revents; 0
+// after the time, and for ever with a negative one. Closing the first one ends it; the second may be -1.
 static int await(struct pollfd *ready, int64_t nanoseconds)
 {
     struct waiter self;

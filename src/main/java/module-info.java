@@ -9,6 +9,6 @@ module io.github.userfaultfd {
     exports io.github.userfaultfd;
     exports io.github.userfaultfd.memory;
     exports io.github.userfaultfd.paging;
-    exports io.github.userfaultfd.snapshot;
     exports io.github.userfaultfd.remote;
+    exports io.github.userfaultfd.snapshot;
 }

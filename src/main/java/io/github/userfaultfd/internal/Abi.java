@@ -143,6 +143,36 @@ public final class Abi {
     public static final int RANGE_LENGTH = 1;
     public static final int RANGE_LONGS = 2;
 
+    // Native.keeperStart: the longs that go in (struct uffd_keeper_options).
+    public static final int KEEPER_FD = 0;
+    public static final int KEEPER_ADDRESS = 1;
+    public static final int KEEPER_LENGTH = 2;
+    public static final int KEEPER_PAGE = 3;
+    public static final int KEEPER_ARGUMENTS = 4;
+    public static final int KEEPER_COUNT = 5;
+    public static final int KEEPER_RESTARTS = 6;
+    public static final int KEEPER_READY = 7;
+    public static final int KEEPER_ON_FAILURE = 8;
+    public static final int KEEPER_LONGS = 9;
+    // Native.keeperStats (struct uffd_keeper_stats).
+    public static final int KEPT_PID = 0;
+    public static final int KEPT_RESTARTS = 1;
+    public static final int KEPT_RECOVERY = 2;
+    public static final int KEPT_START = 3;
+    public static final int KEPT_STATE = 4;
+    public static final int KEPT_FAILURES = 5;
+    public static final int KEPT_FAILED_AT = 6;
+    public static final int KEPT_CHILD_STATUS = 7;
+    public static final int KEPT_LONGS = 8;
+    public static final int KEEPER_GAVE_UP = 1;
+    // What the child of a keeper finds, and the records that it writes.
+    public static final int CHILD_CONTROL = 3;
+    public static final int CHILD_UFFD = 4;
+    public static final int CHILD_READY = 'R';
+    public static final int CHILD_FAILED = 'F';
+    public static final int RECORD_BYTES = 256;
+    public static final int RECORD_TEXT = 16;
+
     // Native.socketPeer (struct uffd_peer), and how many descriptors a message can carry.
     public static final int PEER_PID = 0;
     public static final int PEER_UID = 1;
@@ -158,6 +188,7 @@ public final class Abi {
     public static final int EINTR = 4;
     public static final int EIO = 5;
     public static final int EBADF = 9;
+    public static final int ECHILD = 10;
     public static final int EAGAIN = 11;
     public static final int ENOMEM = 12;
     public static final int EACCES = 13;
@@ -177,6 +208,7 @@ public final class Abi {
     public static final int EADDRINUSE = 98;
     public static final int ECONNRESET = 104;
     public static final int ETOOMANYREFS = 109;
+    public static final int ETIMEDOUT = 110;
     public static final int ECONNREFUSED = 111;
     public static final int EHWPOISON = 133;
 }

@@ -18,6 +18,7 @@ public final class Errno {
             case Abi.EINTR -> "EINTR";
             case Abi.EIO -> "EIO";
             case Abi.EBADF -> "EBADF";
+            case Abi.ECHILD -> "ECHILD";
             case Abi.EAGAIN -> "EAGAIN";
             case Abi.ENOMEM -> "ENOMEM";
             case Abi.EACCES -> "EACCES";
@@ -37,6 +38,7 @@ public final class Errno {
             case Abi.EADDRINUSE -> "EADDRINUSE";
             case Abi.ECONNRESET -> "ECONNRESET";
             case Abi.ETOOMANYREFS -> "ETOOMANYREFS";
+            case Abi.ETIMEDOUT -> "ETIMEDOUT";
             case Abi.ECONNREFUSED -> "ECONNREFUSED";
             case Abi.EHWPOISON -> "EHWPOISON";
             default -> "errno " + errno;

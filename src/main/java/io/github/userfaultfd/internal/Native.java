@@ -59,6 +59,28 @@ public final class Native {
     /** msync(2) of nothing: 0 if each page of the range is mapped, else -ENOMEM. */
     public static native int isMapped(long address, long length);
 
+    /** Replaces the region by a mapping that raises SIGBUS, wakes whoever waits for a page, and ends the child. */
+    public static native int keeperDetach(long keeper);
+
+    /** Unregisters a region that has all its pages, and ends the child. */
+    public static native int keeperFinish(long keeper);
+
+    /** Frees a keeper that was finished or detached. */
+    public static native int keeperFree(long keeper);
+
+    /** Why the first page failed, in UTF-8, ended by a zero byte, to the address {@code text}; its length. */
+    public static native int keeperReason(long keeper, long text, int room);
+
+    /**
+     * Registers a region and starts a process that serves it, and another whenever that dies; {@code options} is the address of
+     * {@link Abi#KEEPER_LONGS} longs, {@code status} of one that gets the child's if it ended at once. Blocks until it
+     * serves. The keeper's handle; it does not take over the descriptor.
+     */
+    public static native long keeperStart(long options, long status);
+
+    /** Copies {@link Abi#KEPT_LONGS} longs. */
+    public static native int keeperStats(long keeper, long stats);
+
     /** mmap(2) of one {@link Abi#MEMORY_ANONYMOUS kind}; {@code memory} is the address of {@link Abi#MEMORY_LONGS} longs. */
     public static native int mapMemory(int kind, long length, long pageSize, long memory);
 

@@ -45,7 +45,9 @@ final class EventReader {
         makeTasks();
     }
 
-    /** The thread of the event loop, when all that is mapped was put in place: what comes later is not this service's any more. */
+    /**
+     * The thread of the event loop, when all that is mapped was put in place: what comes later is not this service's any more.
+     */
     void drainAndUnregister() throws IOException {
         table.lock().writeLock().lock();
         try {
@@ -110,7 +112,8 @@ final class EventReader {
     /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking. */
     private void removed(long start, long end, boolean mapped) throws IOException {
         for (PageTable.Part each : table.within(start, end)) {
-            process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to()).cardinality());
+            process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to())
+                    .cardinality());
             each.states().removed.set(each.from(), each.to());
             if (mapped) {
                 try {

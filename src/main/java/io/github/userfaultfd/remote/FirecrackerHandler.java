@@ -25,8 +25,8 @@ import java.util.concurrent.ConcurrentHashMap;
  *
  * <p>Who can write to the socket's file can connect. A connection costs one thread until the process ends.
  *
- * @see <a href="https://github.com/firecracker-microvm/firecracker/blob/main/docs/snapshotting/handling-page-faults-on-snapshot-resume.md">
- *     Handling page faults on snapshot resume</a>
+ * @see <a href="https://github.com/firecracker-microvm/firecracker/tree/main/docs/snapshotting">
+ *     Firecracker, "Handling page faults on snapshot resume"</a>
  */
 public final class FirecrackerHandler implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("io.github.userfaultfd");

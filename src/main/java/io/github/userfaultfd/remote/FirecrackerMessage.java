@@ -20,11 +20,11 @@ import java.util.Map;
 /**
  * The one message that Firecracker sends: a bare JSON array with an object for each region of the guest's memory. It has no
  * length and no end mark, so it is parsed while it comes, and ends with its last bracket. Fields by version: 1.1 to 1.6
- * {@code base_host_virt_addr}, {@code size} and {@code offset}; 1.7 to 1.11 also {@code page_size_kib}, which is in bytes in spite
- * of its name; from 1.12 on also {@code page_size}, in bytes. Other fields are let pass.
+ * {@code base_host_virt_addr}, {@code size} and {@code offset}; 1.7 to 1.11 also {@code page_size_kib}, which is in bytes in
+ * spite of its name; from 1.12 on also {@code page_size}, in bytes. Other fields are let pass.
  *
- * @see <a href="https://github.com/firecracker-microvm/firecracker/blob/main/docs/snapshotting/handling-page-faults-on-snapshot-resume.md">
- *     Handling page faults on snapshot resume</a>
+ * @see <a href="https://github.com/firecracker-microvm/firecracker/tree/main/docs/snapshotting">
+ *     Firecracker, "Handling page faults on snapshot resume"</a>
  */
 final class FirecrackerMessage {
     private static final int LONGEST = 1 << 20;
@@ -42,7 +42,8 @@ final class FirecrackerMessage {
     private FirecrackerMessage() throws IOException {
         StreamReadConstraints limits = StreamReadConstraints.builder().maxDocumentLength(LONGEST).maxNestingDepth(DEEPEST)
                 .maxNumberLength(LONGEST_NUMBER).build();
-        parser = JsonFactory.builder().streamReadConstraints(limits).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build()
+        parser = JsonFactory.builder().streamReadConstraints(limits).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .build()
                 .createNonBlockingByteArrayParser();
     }
 
@@ -53,7 +54,8 @@ final class FirecrackerMessage {
      * @param contentSize how much content there is: no region may want more
      * @throws IOException naming what is wrong with it
      */
-    static List<RemoteMapping> receive(UffdSocket socket, ReceivedDescriptors descriptors, long contentSize) throws IOException {
+    static List<RemoteMapping> receive(UffdSocket socket, ReceivedDescriptors descriptors, long contentSize)
+            throws IOException {
         FirecrackerMessage message = new FirecrackerMessage();
         ByteBuffer piece = ByteBuffer.allocate(PIECE);
         try (ReceivedDescriptors none = new ReceivedDescriptors(0)) {

@@ -61,7 +61,8 @@ final class HttpLoader implements PageLoader {
                 throw new IOException(resource + " has changed: its ETag is not " + tag.orElse("missing") + " any more");
             }
             if (response.body().length != length) {
-                throw new IOException(resource + ": " + response.body().length + " bytes instead of " + length + " at " + offset);
+                throw new IOException(resource + ": " + response.body().length + " bytes instead of " + length + " at "
+                        + offset);
             }
             page.put(response.body());
         }

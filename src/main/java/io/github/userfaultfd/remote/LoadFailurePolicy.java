@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.remote;
 
-/** What the process whose page it is gets when a page cannot be loaded. It never gets a silent zero, and never waits for ever. */
+/**
+ * What the process whose page it is gets when a page cannot be loaded. It never gets a silent zero, and never waits for ever.
+ */
 public enum LoadFailurePolicy {
     /** SIGKILL, after a line in the log that names the page and the reason: no wrong byte is ever used. The default. */
     END,

@@ -26,7 +26,7 @@ final class LoadQueue {
     private int started;
     private int idle;
     private int prefetching;
-    private boolean closed;
+    private volatile Throwable closed;
 
     LoadQueue(int most, Threads threads) {
         this.most = most;
@@ -39,18 +39,25 @@ final class LoadQueue {
         wakeOne();
     }
 
-    synchronized void add(Prefetch prefetch) {
-        prefetches.add(prefetch);
-        for (int i = 0; i < most; i++) {
-            wakeOne();
+    /** Adds pages to be loaded ahead; fails them at once when the queue is closed. */
+    void add(Prefetch prefetch) {
+        synchronized (this) {
+            if (closed == null) {
+                prefetches.add(prefetch);
+                for (int i = 0; i < most; i++) {
+                    wakeOne();
+                }
+                return;
+            }
         }
+        prefetch.result.completeExceptionally(closed);
     }
 
     private void wakeOne() {
         if (idle > 0) {
             notify();
         }
-        if (idle < faults.size() + prefetches.size() && started < most && !closed) {
+        if (idle < faults.size() + prefetches.size() && started < most && closed == null) {
             started++;
             threads.start();
         }
@@ -64,7 +71,7 @@ final class LoadQueue {
      */
     synchronized LoadTask take(long runBytes) {
         for (;;) {
-            if (closed) {
+            if (closed != null) {
                 return null;
             }
             LoadTask task = faults.poll();
@@ -154,7 +161,7 @@ final class LoadQueue {
     void close(Throwable why) {
         List<Prefetch> failed;
         synchronized (this) {
-            closed = true;
+            closed = why;
             faults.clear();
             failed = new ArrayList<>(prefetches);
             prefetches.clear();

@@ -171,7 +171,8 @@ final class PageFiller {
             case FILL -> pattern(task, done);
         };
         if (!applied) {
-            ServedProcess.LOG.log(Level.ERROR, process.name() + " can neither be ended nor told: who touches the pages at offset "
+            ServedProcess.LOG.log(Level.ERROR, process.name()
+                    + " can neither be ended nor told: who touches the pages at offset "
                     + (task.offset() + done) + " waits for ever");
         }
     }

@@ -14,8 +14,8 @@ public interface PageLoader {
      * Makes the bytes of one page, or of as many that follow each other as {@link #runBytes} allows. It may block; only those
      * who wait for these very pages wait as long.
      *
-     * <p>A load has failed, and its pages get what the {@link LoadFailurePolicy} says, if it throws anything, if it puts fewer bytes than
-     * remain in the buffer, or if it takes longer than {@link RemotePagerBuilder#loadTimeout}: then the thread is
+     * <p>A load has failed, and its pages get what the {@link LoadFailurePolicy} says, if it throws anything, if it puts fewer
+     * bytes than remain in the buffer, or if it takes longer than {@link RemotePagerBuilder#loadTimeout}: then the thread is
      * interrupted, and what the load still does has no effect.
      *
      * @param offset where the first byte is, in bytes from the beginning of what is served
@@ -26,8 +26,8 @@ public interface PageLoader {
     void load(long offset, ByteBuffer page) throws IOException;
 
     /**
-     * {@return how many bytes a call of {@link #load} can be asked for at most; less than a page means one page, which is what a
-     * loader that does not override this gets}
+     * {@return how many bytes a call of {@link #load} can be asked for at most; less than a page means one page, which is what
+     * a loader that does not override this gets}
      */
     default int runBytes() {
         return 0;

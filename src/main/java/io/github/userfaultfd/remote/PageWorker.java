@@ -43,7 +43,10 @@ final class PageWorker implements Runnable {
         return process.queue.take(loader.runBytes());
     }
 
-    /** What a loader throws is its page's failure, whatever it is: an Error too must not end the thread and leave a fault unanswered. */
+    /**
+     * What a loader throws is its page's failure, whatever it is: an Error too must not end the thread and leave a fault
+     * unanswered.
+     */
     private Throwable load(LoadTask task) {
         long start = System.nanoTime();
         int length = (int) task.length();

@@ -45,7 +45,8 @@ public final class ReceivedDescriptors implements AutoCloseable {
      */
     public ReceivedDescriptors(int room) {
         if (room < 0 || room > Abi.MOST_DESCRIPTORS) {
-            throw new IllegalArgumentException("room for " + room + " descriptors is not between 0 and " + Abi.MOST_DESCRIPTORS);
+            throw new IllegalArgumentException("room for " + room + " descriptors is not between 0 and "
+                    + Abi.MOST_DESCRIPTORS);
         }
         this.room = room;
         ByteBuffer ints = ByteBuffer.allocateDirect(Math.max(1, room) * Integer.BYTES).order(ByteOrder.nativeOrder());

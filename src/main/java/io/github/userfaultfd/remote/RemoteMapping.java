@@ -44,7 +44,8 @@ public record RemoteMapping(long address, long length, long offset, long pageSiz
 
     @Override
     public String toString() {
-        return "RemoteMapping[0x" + Long.toHexString(address) + " to 0x" + Long.toHexString(end()) + ", content from offset " + offset
+        return "RemoteMapping[0x" + Long.toHexString(address) + " to 0x" + Long.toHexString(end()) + ", content from offset "
+                + offset
                 + ", pages of " + pageSize + "]";
     }
 }

@@ -47,8 +47,8 @@ public final class RemotePager implements AutoCloseable {
     /**
      * Serves the process on the other side of a socket, from now on until it ends.
      *
-     * @param uffd of that process, with its ranges registered for missing pages; belongs to the result from now on, also when this
-     *     throws. It becomes non-blocking, also for its other owners
+     * @param uffd of that process, with its ranges registered for missing pages; belongs to the result from now on, also when
+     *     this throws. It becomes non-blocking, also for its other owners
      * @param peer a socket that the process itself has connected; it can be closed afterwards
      * @param mappings what belongs where; they do not overlap
      * @return the process as it is served
@@ -68,8 +68,8 @@ public final class RemotePager implements AutoCloseable {
     /**
      * Serves a process by its number, from now on until it ends.
      *
-     * @param uffd of that process, with its ranges registered for missing pages; belongs to the result from now on, also when this
-     *     throws. It becomes non-blocking, also for its other owners
+     * @param uffd of that process, with its ranges registered for missing pages; belongs to the result from now on, also when
+     *     this throws. It becomes non-blocking, also for its other owners
      * @param pid the process, which must not end before the return: its number could be another's then
      * @param mappings what belongs where; they do not overlap
      * @return the process as it is served
@@ -81,7 +81,8 @@ public final class RemotePager implements AutoCloseable {
             refuseThisProcess(pid);
             int pidfd = Native.pidfdOpen(pid);
             if (pidfd < 0) {
-                throw new UffdException("serve", -pidfd, "process " + pid, "it has ended, or the kernel has no pidfd_open (5.3)");
+                throw new UffdException("serve", -pidfd, "process "
+                        + pid, "it has ended, or the kernel has no pidfd_open (5.3)");
             }
             return serve(uffd, pidfd, "process " + pid, mappings);
         } catch (IOException | RuntimeException e) {
@@ -92,12 +93,14 @@ public final class RemotePager implements AutoCloseable {
 
     private static void refuseThisProcess(long pid) {
         if (pid == ProcessHandle.current().pid()) {
-            throw new IllegalArgumentException("serve: these are the faults of this very JVM, and a garbage collection between a"
-                    + " fault and its page would hang it for good; PagerProcess serves them from another");
+            throw new IllegalArgumentException("serve: these are the faults of this very JVM, and a garbage collection between"
+                    + " a fault and its page would hang it for good; PagerProcess serves them from another");
         }
     }
 
-    /** Serves a descriptor; without a pidfd (-1) the end of its process is noticed later. Takes over both, also when it throws. */
+    /**
+     * Serves a descriptor; without a pidfd (-1) the end of its process is noticed later. Takes over both, also when it throws.
+     */
     ServedProcess serve(Uffd uffd, int pidfd, String name, List<RemoteMapping> mappings) throws IOException {
         return add(new ServedProcess(this, uffd, pidfd, name, mappings.stream().map(PageStates::new).toList()));
     }

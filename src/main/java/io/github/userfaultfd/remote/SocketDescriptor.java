@@ -14,7 +14,9 @@ import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 
-/** An open socket: calls that wait, with a time limit, ended by a close or an interrupt; closed once, never while it is used. */
+/**
+ * An open socket: calls that wait, with a time limit, ended by a close or an interrupt; closed once, never while it is used.
+ */
 final class SocketDescriptor {
     /** An interrupt is looked for that often; a close is noticed at once. */
     private static final long SLICE_NANOS = 50_000_000;

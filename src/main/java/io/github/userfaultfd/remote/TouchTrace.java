@@ -11,7 +11,8 @@ import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 
 /**
- * Which pages were touched first, in order, with those that were loaded around them: recorded in one run ({@link ServedProcess#trace}), loaded ahead in the next
+ * Which pages were touched first, in order, with those that were loaded around them: recorded in one run ({@link
+ * ServedProcess#trace}), loaded ahead in the next
  * ({@link ServedProcess#prefetch(TouchTrace)}). All methods can be called from any thread.
  *
  * <p>As a file: a line {@code userfaultfd-trace 1}, then a line for each run of pages, its offset and its length in bytes,

@@ -23,7 +23,8 @@ import java.util.concurrent.locks.LockSupport;
  * {@code SocketChannel} has such sockets but cannot pass a descriptor.
  *
  * <p>Calls that wait do so until the {@link #timeout}, until another thread closes the socket
- * ({@link AsynchronousCloseException}), or until the waiting thread is interrupted ({@link java.io.InterruptedIOException}, within
+ * ({@link AsynchronousCloseException}), or until the waiting thread is interrupted ({@link java.io.InterruptedIOException},
+ * within
  * 50 ms). All methods can be called from any thread; one sender and one receiver at a time. What is sent lives in the kernel
  * on its own: if the other side dies before it receives, the kernel closes its references.
  */
@@ -176,7 +177,8 @@ public final class UffdSocket implements AutoCloseable {
         if (!bytes.hasRemaining()) {
             throw new IllegalArgumentException("send: descriptors travel only with bytes, and there is none");
         }
-        ByteBuffer fds = ByteBuffer.allocateDirect(Math.max(1, descriptors.length) * Integer.BYTES).order(ByteOrder.nativeOrder());
+        ByteBuffer fds = ByteBuffer.allocateDirect(Math.max(1, descriptors.length) * Integer.BYTES)
+                .order(ByteOrder.nativeOrder());
         fds.asIntBuffer().put(descriptors);
         long fdsAt = Native.directAddress(fds);
         ByteBuffer direct = ByteBuffer.allocateDirect(Math.min(PIECE, bytes.remaining()));
@@ -196,8 +198,8 @@ public final class UffdSocket implements AutoCloseable {
     }
 
     /**
-     * Receives what has come, at least one byte: recvmsg(2), with MSG_CMSG_CLOEXEC. A message is not kept together: it may come in several
-     * pieces, the descriptors with the first of them.
+     * Receives what has come, at least one byte: recvmsg(2), with MSG_CMSG_CLOEXEC. A message is not kept together: it may come
+     * in several pieces, the descriptors with the first of them.
      *
      * @param bytes where to; has to have room
      * @param descriptors where to; what it held is closed first

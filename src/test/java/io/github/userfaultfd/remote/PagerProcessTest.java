@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Faults of Java code resolved by Java code of another JVM; whatever may hang runs in a child JVM that has a deadline. */
+@Timeout(180)
+class PagerProcessTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final Duration DEADLINE = Duration.ofSeconds(100);
+
+    /** Each eight bytes tell where they belong. With an argument, collects garbage all the time. */
+    static final class Words implements PageLoader {
+        private final boolean busy;
+
+        Words(String[] arguments) {
+            busy = arguments.length > 0;
+            if (busy) {
+                collectInALoop();
+            }
+        }
+
+        @Override
+        public void load(long offset, ByteBuffer page) {
+            byte[][] garbage = busy ? new byte[4][8192] : null;
+            while (page.hasRemaining()) {
+                page.putLong(word(offset + page.position()) + (garbage == null ? 0 : garbage[1][7]));
+            }
+        }
+    }
+
+    private static long word(long offset) {
+        return offset * 0x9E3779B97F4A7C15L | 1;
+    }
+
+    private static void collectInALoop() {
+        Thread collector = new Thread(() -> {
+            for (;;) {
+                System.gc();
+                LockSupport.parkNanos(1_000_000);
+            }
+        });
+        collector.setDaemon(true);
+        collector.start();
+    }
+
+    private static boolean isRight(MemoryRegion region, long page) {
+        ByteBuffer bytes = region.asByteBuffer(page * PAGE, (int) PAGE);
+        return bytes.getLong(0) == word(page * PAGE) && bytes.getLong((int) PAGE - 8) == word(page * PAGE + PAGE - 8);
+    }
+
+    /** Many faults by eight threads, a collector in a loop in both JVMs, and children killed now and then. */
+    static final class Storm {
+        public static void main(String[] arguments) throws Exception {
+            long wanted = Long.parseLong(arguments[0]);
+            int kills = Integer.parseInt(arguments[1]);
+            int pages = 2000;
+            AtomicLong faults = new AtomicLong();
+            AtomicLong wrong = new AtomicLong();
+            collectInALoop();
+            long longest = 0;
+            long started;
+            try (MemoryRegion region = MemoryRegion.anonymous(pages * PAGE)) {
+                PagerProcess pager = PagerProcess.of(region, Words.class, "busy").jvmOptions("-Xmx32m").restarts(1_000_000)
+                        .start();
+                started = pager.startTime().toMillis();
+                Thread[] readers = new Thread[8];
+                for (int i = 0; i < readers.length; i++) {
+                    SplittableRandom random = new SplittableRandom(i);
+                    readers[i] = new Thread(() -> {
+                        while (faults.get() < wanted || pager.restarts() < kills) {
+                            int page = random.nextInt(pages);
+                            try {
+                                region.discard(page * PAGE, PAGE);
+                            } catch (UffdException e) {
+                                throw new AssertionError(e);
+                            }
+                            if (!isRight(region, page)) {
+                                wrong.incrementAndGet();
+                            }
+                            faults.incrementAndGet();
+                        }
+                    });
+                    readers[i].start();
+                }
+                SplittableRandom random = new SplittableRandom(99);
+                for (int kill = 0; kill < kills; kill++) {
+                    Thread.sleep(random.nextInt(60));
+                    long before = pager.restarts();
+                    ProcessHandle.of(pager.pid().orElseThrow()).ifPresent(ProcessHandle::destroyForcibly);
+                    while (pager.restarts() == before) {
+                        Thread.sleep(1);
+                    }
+                    longest = Math.max(longest, pager.lastRecovery().toMillis());
+                }
+                for (Thread each : readers) {
+                    each.join();
+                }
+                System.out.println("faults " + faults + ", restarts " + pager.restarts() + ", wrong " + wrong
+                        + ", first child after " + started + " ms, longest recovery " + longest + " ms");
+                pager.close();
+                for (long page = 0; page < pages; page++) {
+                    wrong.addAndGet(isRight(region, page) ? 0 : 1);
+                }
+            }
+            System.exit(wrong.get() == 0 ? 0 : 3);
+        }
+    }
+
+    private static void storm(long faults, int kills, String... options) throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx64m").options(options)
+                .run(DEADLINE, Storm.class, Long.toString(faults), Integer.toString(kills)).assertExit(0);
+        assertTrue(result.output().contains("wrong 0"), result.output());
+        System.out.println(result.output().strip() + " in " + result.time().toMillis() + " ms");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"-XX:+UseSerialGC", "-XX:+UseG1GC"})
+    void aStormUnderTheCollectorsOfBothEnds(String collector) throws Exception {
+        storm(Long.getLong("userfaultfd.storm.faults", 5000), 0, collector);
+    }
+
+    @Test
+    void aStormOnANewerJdk() throws Exception {
+        ChildJvm.Result result = new ChildJvm().java(Needs.newerJava())
+                .options("--enable-native-access=ALL-UNNAMED", "-XX:+UseZGC")
+                .run(DEADLINE, Storm.class, "3000", "2").assertExit(0);
+        assertTrue(result.output().contains("wrong 0"), result.output());
+    }
+
+    @Test
+    void killedChildrenAreReplacedAndNoZeroIsSeen() throws Exception {
+        storm(1000, Integer.getInteger("userfaultfd.storm.kills", 10));
+    }
+
+    /** Fails in ways that an argument names. */
+    static final class Bad implements PageLoader {
+        private final String how;
+
+        Bad(String[] arguments) throws IOException {
+            how = arguments[0];
+            if (how.equals("constructor")) {
+                throw new IOException("nothing to load from");
+            }
+        }
+
+        @Override
+        public void load(long offset, ByteBuffer page) throws IOException {
+            if (offset == 3 * PAGE) {
+                if (how.equals("exit")) {
+                    Runtime.getRuntime().halt(7);
+                }
+                throw new IOException("page three is bad");
+            }
+            while (page.hasRemaining()) {
+                page.putLong(word(offset + page.position()));
+            }
+        }
+    }
+
+    /** Reads a good page and then the bad one. */
+    static final class ReadsBad {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
+                PagerProcess pager = PagerProcess.of(region, Bad.class, arguments[0]).restarts(1)
+                        .onFailure(LoadFailurePolicy.valueOf(arguments[1])).start();
+                System.out.println("page 2 is " + (isRight(region, 2) ? "right" : "wrong"));
+                System.out.println("page 3 is " + Long.toHexString(region.asByteBuffer(3 * PAGE, 8).getLong(0)));
+                // The failure is told by the child a moment later.
+                for (int i = 0; i < 1000; i++) {
+                    try {
+                        pager.check();
+                        Thread.sleep(5);
+                    } catch (UffdException e) {
+                        System.out.println(e.getMessage());
+                        break;
+                    }
+                }
+                try {
+                    pager.close();
+                } catch (IOException e) {
+                    System.out.println("close threw");
+                }
+                System.out.println("page 2 is " + (isRight(region, 2) ? "right" : "wrong"));
+                System.exit(0);
+            }
+        }
+    }
+
+    private static ChildJvm.Result readBad(String how, LoadFailurePolicy policy) throws Exception {
+        return new ChildJvm().options("-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null")
+                .run(DEADLINE, ReadsBad.class, how, policy.name());
+    }
+
+    @Test
+    void aPageThatCannotBeLoadedReadsAsThePatternOnDemand() throws Exception {
+        String output = readBad("throws", LoadFailurePolicy.FILL).assertExit(0).output();
+        assertTrue(output.contains("page 3 is fa17edfa17edfa17"), output);
+        assertTrue(output.contains("offset " + 3 * PAGE) && output.contains("page three is bad"), output);
+        assertTrue(output.contains("close threw\npage 2 is right"), output);
+    }
+
+    @Test
+    void aPageThatCannotBeLoadedEndsTheProcess() throws Exception {
+        ChildJvm.Result result = readBad("throws", LoadFailurePolicy.END).assertExit(128 + 9);
+        assertTrue(result.output().contains("page three is bad"), result.output());
+        assertFalse(result.output().contains("page 3"), result.output());
+    }
+
+    @Test
+    void aChildThatDiesTooOftenIsAFailureOfAllMissingPages() throws Exception {
+        String output = readBad("exit", LoadFailurePolicy.FILL).assertExit(0).output();
+        assertTrue(output.contains("page 2 is right\npage 3 is fa17edfa17edfa17"), output);
+        assertTrue(output.contains("has ended too often"), output);
+        ChildJvm.Result aborted = readBad("exit", LoadFailurePolicy.END).assertExit(128 + 6);
+        assertTrue(aborted.output().contains("userfaultfd: the pager process of the region at 0x"), aborted.output());
+        assertFalse(aborted.output().contains("page 3"), aborted.output());
+    }
+
+    /** In this JVM: nothing faults in Java code here. */
+    @Test
+    void aChildThatCannotStartIsAnErrorAndNothingIsLeft() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            PagerProcess.start(region, Words.class).close();
+            int descriptors = ProcessState.descriptors();
+            UffdException e = assertThrows(UffdException.class, () -> PagerProcess.start(region, Bad.class, "constructor"));
+            assertEquals(Abi.ECHILD, e.errno());
+            assertTrue(e.getMessage().contains("wait status is 0x100"), e.getMessage());
+            e = assertThrows(UffdException.class, () -> PagerProcess.of(region, Words.class)
+                    .startTimeout(Duration.ofMillis(5)).start());
+            assertEquals(Abi.ETIMEDOUT, e.errno());
+            assertThrows(IllegalArgumentException.class, () -> PagerProcess.start(region, PageLoader.class));
+            assertThrows(IllegalArgumentException.class, () -> PagerProcess.of(region, Words.class)
+                    .onFailure(LoadFailurePolicy.POISON));
+            assertEquals(descriptors, ProcessState.descriptors());
+            PagerProcess pager = PagerProcess.start(region, Words.class);
+            assertThrows(IllegalStateException.class, () -> PagerProcess.start(region, Words.class));
+            pager.prefetch(0, region.size());
+            assertTrue(isRight(region, 3));
+            long child = pager.pid().orElseThrow();
+            assertTrue(ProcessHandle.of(child).isPresent());
+            pager.close();
+            pager.close();
+            assertFalse(ProcessHandle.of(child).isPresent());
+            assertThrows(IllegalStateException.class, pager::pid);
+            assertEquals(descriptors, ProcessState.descriptors());
+        }
+    }
+
+    @Test
+    void aClosedRegionEndsTheChild() throws Exception {
+        MemoryRegion region = MemoryRegion.anonymous(4 * PAGE);
+        PagerProcess pager = PagerProcess.start(region, Words.class);
+        long child = pager.pid().orElseThrow();
+        region.close();
+        assertFalse(ProcessHandle.of(child).isPresent());
+        pager.close();
+    }
+
+    /** Tells its child's number and stays. */
+    static final class Stays {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+                PagerProcess pager = PagerProcess.start(region, Words.class);
+                Files.writeString(Path.of(arguments[0]), pager.pid().orElseThrow() + "\n");
+                Thread.sleep(DEADLINE.toMillis());
+            }
+        }
+    }
+
+    @Test
+    void aChildDoesNotOutliveItsParent() throws Exception {
+        Path file = Files.createTempFile("child", ".pid");
+        Process parent = new ProcessBuilder(new ChildJvm().command(Stays.class.getName(), file.toString())).inheritIO().start();
+        try {
+            while (!Files.readString(file).endsWith("\n")) {
+                assertTrue(parent.isAlive());
+                Thread.sleep(10);
+            }
+            long child = Long.parseLong(Files.readString(file).strip());
+            assertTrue(ProcessHandle.of(child).isPresent());
+            parent.destroyForcibly().waitFor();
+            for (int i = 0; i < 500 && ProcessHandle.of(child).map(ProcessHandle::isAlive).orElse(false); i++) {
+                Thread.sleep(10);
+            }
+            assertFalse(ProcessHandle.of(child).map(ProcessHandle::isAlive).orElse(false));
+        } finally {
+            parent.destroyForcibly().waitFor();
+            Files.delete(file);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 // Plays Firecracker's side of a restore: guest memory in two regions, a userfaultfd for it, one message to the handler, then
 // virtual processors that touch every page and a balloon that gives pages back. Exit code 0 if each byte was right.
 //
-//   fake_firecracker SOCKET VERSION PAGE_SIZE PAGES [pieces] [extra] [fork] [stay] [half]
+//   fake_firecracker SOCKET VERSION PAGE_SIZE PAGES [pieces] [extra] [fork] [half] [late]
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -182,6 +182,8 @@ int main(int argc, char **argv)
         fflush(stdout);
         pause();
     }
+    if (has(argc, argv, "late"))  // has other things to do first
+        nanosleep(&(struct timespec){ 1, 0 }, NULL);
     pthread_t threads[THREADS + 1];
     for (size_t i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, processor, (void *)(uintptr_t)i);

@@ -115,7 +115,8 @@ final class Firecracker implements FirecrackerListener {
     @Override
     public void serves(ServedProcess vm, List<RemoteMapping> mappings) {
         long bytes = mappings.stream().mapToLong(RemoteMapping::length).sum();
-        say(vm.name() + ": serving " + mappings.size() + " regions, " + bytes + " bytes, pages of " + mappings.get(0).pageSize());
+        say(vm.name() + ": serving " + mappings.size() + " regions, " + bytes + " bytes, pages of "
+                + mappings.get(0).pageSize());
         if (plan != null) {
             vm.prefetch(plan).whenComplete((done, failure) ->
                     say(vm.name() + ": prefetch of " + plan + (failure == null ? " done" : " stopped: " + failure)));
@@ -131,7 +132,8 @@ final class Firecracker implements FirecrackerListener {
     public void ended(ServedProcess vm) {
         ServedStats stats = vm.stats();
         say(vm.name() + (vm.hasEnded() ? " ended: " : " not served any more: ") + stats.faults() + " faults, " + stats.pages()
-                + " pages put in place, " + stats.prefetchedPages() + " of them ahead, " + stats.removedPages() + " given back, "
+                + " pages put in place, " + stats.prefetchedPages() + " of them ahead, " + stats.removedPages()
+                + " given back, "
                 + stats.failedPages() + " failed");
         if (record != null && recorded.compareAndSet(false, true)) {
             try {

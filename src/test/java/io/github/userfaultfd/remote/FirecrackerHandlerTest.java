@@ -82,6 +82,14 @@ class FirecrackerHandlerTest {
         assertEquals("right\n", ChildJvm.run(DEADLINE, firecracker(arguments)).assertExit(0).output());
     }
 
+    /** The end of a process is noticed a moment after it. */
+    private static void assertNobodyIsServed(FirecrackerHandler handler) throws InterruptedException {
+        for (int i = 0; i < 500 && !handler.served().isEmpty(); i++) {
+            Thread.sleep(10);
+        }
+        assertTrue(handler.served().isEmpty(), () -> handler.served().toString());
+    }
+
     /** Each eight bytes tell where they are. */
     private Path memory(long pageSize, int pages) throws IOException {
         Path file = directory.resolve("memory");
@@ -104,28 +112,27 @@ class FirecrackerHandlerTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 6, 7, 11, 12, 13})
     void aRestoreOfEachVersion(int version) throws Exception {
-        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
+                FirecrackerHandler handler = handler(loader)) {
             assertRight(socket, version, PAGE, PAGES);
             ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
             assertNotNull(vm);
             assertTrue(vm.hasEnded());
             assertEquals(2 * PAGES / 5, vm.stats().removedPages());
             assertEquals(0, vm.stats().failedPages());
-            assertTrue(handler.served().isEmpty());
+            assertNobodyIsServed(handler);
         }
         assertFalse(Files.exists(socket));
     }
 
     @Test
     void inPiecesWithUnknownFieldsTwoDescriptorsAndAChild() throws Exception {
-        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
+                FirecrackerHandler handler = handler(loader)) {
             assertRight(socket, 12, PAGE, PAGES, "pieces", "extra");
             assertRight(socket, 12, PAGE, PAGES, "fork");
             // The child's service ends a moment after it: nothing but a failed probe tells of its end.
-            for (int i = 0; i < 500 && !handler.served().isEmpty(); i++) {
-                Thread.sleep(10);
-            }
-            assertTrue(handler.served().isEmpty(), () -> handler.served().toString());
+            assertNobodyIsServed(handler);
         }
     }
 
@@ -153,9 +160,9 @@ class FirecrackerHandlerTest {
             for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
                 Thread.sleep(20);
             }
-            assertEquals(descriptors, ProcessState.descriptors());
+            assertTrue(ProcessState.descriptors() <= descriptors);
             assertTrue(Thread.activeCount() <= threads + 4, () -> Thread.getAllStackTraces().keySet().toString());
-            assertTrue(handler.served().isEmpty());
+            assertNobodyIsServed(handler);
         }
     }
 
@@ -171,7 +178,8 @@ class FirecrackerHandlerTest {
         int pages = 6;
         int more = 2 * pages + 4;
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(HUGE, pages));
-                FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(loader).start(), new Observer())) {
+                FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(loader)
+                        .start(), new Observer())) {
             reserve(reserved, more);
             String free = ProcFiles.line(reserved.resolveSibling("free_hugepages").toString()).orElse("0");
             assumeTrue(Long.parseLong(free) >= 2L * pages, "only " + free + " huge pages can be had");
@@ -212,7 +220,7 @@ class FirecrackerHandlerTest {
                 assertEquals(10 * PAGE, vm.failure().orElseThrow().offset());
                 // Fewer pages: never touches the bad one.
                 assertRight(socket, 12, PAGE, 4);
-                assertTrue(handler.served().isEmpty());
+                assertNobodyIsServed(handler);
             }
         }
     }
@@ -237,7 +245,8 @@ class FirecrackerHandlerTest {
     }
 
     private static String region(Object base, Object size, Object offset, Object page) {
-        return "{\"base_host_virt_addr\":" + base + ",\"size\":" + size + ",\"offset\":" + offset + ",\"page_size\":" + page + "}";
+        return "{\"base_host_virt_addr\":" + base + ",\"size\":" + size + ",\"offset\":" + offset + ",\"page_size\":" + page
+                + "}";
     }
 
     private void assertRefused(String because, String message, int... descriptors) throws Exception {
@@ -279,11 +288,12 @@ class FirecrackerHandlerTest {
             assertRefused("size is not an integer", "[" + region(1 << 20, "4096.5", 0, PAGE) + "]", fd);
             assertRefused("offset is not an integer", "[" + region(1 << 20, PAGE, "null", PAGE) + "]", fd);
             assertRefused("size is -4096", "[" + region(1 << 20, -4096, 0, PAGE) + "]", fd);
-            assertRefused("base_host_virt_addr is 18446744073709551615", "[" + region("18446744073709551615", PAGE, 0, PAGE) + "]", fd);
+            assertRefused("base_host_virt_addr is 18446744073709551615", "[" + region("18446744073709551615", PAGE, 0, PAGE)
+                    + "]", fd);
             assertRefused("Number value length", "[" + region("9".repeat(1000), PAGE, 0, PAGE) + "]", fd);
             assertRefused("not an object", "[".repeat(1000), fd);
             assertRefused("nesting depth", "[{\"a\":" + "[".repeat(1000), fd);
-            assertRefused("document length", "[{\"a\":\"" + "x".repeat(8 << 20), fd);
+            assertRefused("Document length", "[{\"a\":\"" + "x".repeat(8 << 20), fd);
             assertRefused("length is zero", "[" + region(1 << 20, 0, 0, PAGE) + "]", fd);
             assertRefused("not a multiple", "[" + region((1 << 20) + 1, PAGE, 0, PAGE) + "]", fd);
             assertRefused("not a multiple", "[" + region(1 << 20, PAGE + 1, 0, PAGE) + "]", fd);
@@ -300,7 +310,7 @@ class FirecrackerHandlerTest {
                 Thread.sleep(20);
             }
             assertEquals(descriptors, ProcessState.descriptors());
-            assertTrue(handler.served().isEmpty());
+            assertNobodyIsServed(handler);
             assertRight(socket, 12, PAGE, 20);
         }
     }
@@ -308,18 +318,20 @@ class FirecrackerHandlerTest {
     @Test
     void overlappingRegionsAreRefused() throws Exception {
         // Only a foreign process gets as far as that: the mappings are checked when it is about to be served.
-        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES)); FirecrackerHandler handler = handler(loader)) {
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
+                FirecrackerHandler handler = handler(loader)) {
             String two = "[" + region(1 << 20, 2 * PAGE, 0, PAGE) + "," + region((1 << 20) + PAGE, PAGE, 0, PAGE) + "]";
             new ChildJvm().run(DEADLINE, Sends.class, socket.toString(), two).assertExit(0);
             assertTrue(refused.poll(10, TimeUnit.SECONDS).contains("overlaps"));
-            assertTrue(handler.served().isEmpty());
+            assertNobodyIsServed(handler);
         }
     }
 
     /** Sends a message with a fresh userfaultfd. */
     static final class Sends {
         public static void main(String[] arguments) throws Exception {
-            try (UffdSocket client = UffdSocket.connect(Path.of(arguments[0]), DEADLINE); Uffd uffd = new UffdBuilder().create();
+            try (UffdSocket client = UffdSocket.connect(Path.of(arguments[0]), DEADLINE);
+                    Uffd uffd = new UffdBuilder().create();
                     ReceivedDescriptors none = new ReceivedDescriptors(0)) {
                 client.send(ByteBuffer.wrap(arguments[1].getBytes()), uffd.fd());
                 client.receive(ByteBuffer.allocate(1), none);
@@ -340,7 +352,8 @@ class FirecrackerHandlerTest {
     }
 
     private String command(Path file, String... more) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of("firecracker", "--socket", socket.toString(), "--memory", file.toString(), "--once"));
+        List<String> arguments = new ArrayList<>(List.of("firecracker", "--socket", socket.toString(), "--memory",
+                file.toString(), "--once"));
         arguments.addAll(List.of(more));
         CompletableFuture<ChildJvm.Result> command = CompletableFuture.supplyAsync(() -> {
             try {
@@ -352,7 +365,7 @@ class FirecrackerHandlerTest {
         for (int i = 0; i < 1000 && !Files.exists(socket) && !command.isDone(); i++) {
             Thread.sleep(10);
         }
-        assertRight(socket, 12, PAGE, PAGES);
+        assertRight(socket, 12, PAGE, PAGES, "late");
         String output = command.get().assertExit(0).output();
         assertTrue(output.contains("listening at " + socket), output);
         assertTrue(output.contains("ended: "), output);

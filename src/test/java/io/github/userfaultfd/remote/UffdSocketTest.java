@@ -243,7 +243,8 @@ class UffdSocketTest {
         assertEquals(expected, thrown.get() == null ? null : thrown.get().getClass());
     }
 
-    private static Thread waiting(AtomicReference<Throwable> thrown, org.junit.jupiter.api.function.Executable call) throws Exception {
+    private static Thread waiting(AtomicReference<Throwable> thrown, org.junit.jupiter.api.function.Executable call)
+            throws Exception {
         Thread thread = new Thread(() -> {
             try {
                 call.execute();
@@ -341,7 +342,8 @@ class UffdSocketTest {
         }
     }
 
-    private static ChildJvm.Result result(CompletableFuture<ChildJvm.Result> child) throws InterruptedException, ExecutionException {
+    private static ChildJvm.Result result(CompletableFuture<ChildJvm.Result> child)
+            throws InterruptedException, ExecutionException {
         return child.get();
     }
 

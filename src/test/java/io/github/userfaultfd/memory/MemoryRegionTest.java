@@ -112,7 +112,7 @@ class MemoryRegionTest {
         region.asByteBuffer(0, 1).put(0, (byte) 1);
         region.close();
         region.close();
-        assertEquals(descriptors, ProcessState.descriptors());
+        ProcessState.assertDescriptors(descriptors);
         for (Executable call : new Executable[] {() -> region.asByteBuffer(0, 1), () -> region.fetch(0, 1),
             () -> region.discard(0, PAGE), () -> region.residentPages(0, PAGE)}) {
             assertThrows(IllegalStateException.class, call);

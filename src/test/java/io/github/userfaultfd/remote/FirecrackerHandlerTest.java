@@ -309,7 +309,7 @@ class FirecrackerHandlerTest {
             for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
                 Thread.sleep(20);
             }
-            assertEquals(descriptors, ProcessState.descriptors());
+            ProcessState.assertDescriptors(descriptors);
             assertNobodyIsServed(handler);
             assertRight(socket, 12, PAGE, 20);
         }

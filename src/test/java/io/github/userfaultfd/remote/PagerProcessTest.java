@@ -255,7 +255,7 @@ class PagerProcessTest {
             assertThrows(IllegalArgumentException.class, () -> PagerProcess.start(region, PageLoader.class));
             assertThrows(IllegalArgumentException.class, () -> PagerProcess.of(region, Words.class)
                     .onFailure(LoadFailurePolicy.POISON));
-            assertEquals(descriptors, ProcessState.descriptors());
+            ProcessState.assertDescriptors(descriptors);
             PagerProcess pager = PagerProcess.start(region, Words.class);
             assertThrows(IllegalStateException.class, () -> PagerProcess.start(region, Words.class));
             pager.prefetch(0, region.size());
@@ -266,7 +266,7 @@ class PagerProcessTest {
             pager.close();
             assertFalse(ProcessHandle.of(child).isPresent());
             assertThrows(IllegalStateException.class, pager::pid);
-            assertEquals(descriptors, ProcessState.descriptors());
+            ProcessState.assertDescriptors(descriptors);
         }
     }
 

@@ -62,7 +62,7 @@ class RemotePagerTest {
     void nothingIsLeaked() {
         region.close();
         uffd.close();
-        assertEquals(descriptorsBefore, ProcessState.descriptors());
+        ProcessState.assertDescriptors(descriptorsBefore);
     }
 
     private static long word(long offset) {

@@ -55,7 +55,7 @@ class UffdSocketTest {
 
     @AfterEach
     void nothingIsLeaked() {
-        assertEquals(descriptorsBefore, ProcessState.descriptors());
+        ProcessState.assertDescriptors(descriptorsBefore);
     }
 
     private record Pair(UffdListener listener, UffdSocket client, UffdSocket server) implements AutoCloseable {
@@ -149,7 +149,7 @@ class UffdSocketTest {
                 assertEquals(2, pair.server.receive(buffer.clear(), received));
                 assertEquals(2, received.count());
             }
-            assertEquals(open + 2, ProcessState.descriptors());
+            ProcessState.assertDescriptors(open + 2);
             Native.close(received.take(1));
             assertEquals(1, received.count());
             // Sent, and not received before the end.
@@ -167,7 +167,7 @@ class UffdSocketTest {
                 pair.client.send(bytes("a"), new int[count]);
                 UffdException e = assertThrows(UffdException.class, () -> pair.server.receive(buffer, one));
                 assertEquals(Abi.ETOOMANYREFS, e.errno());
-                assertEquals(open, ProcessState.descriptors());
+                ProcessState.assertDescriptors(open);
             }
             pair.client.send(bytes("b"), new int[Abi.MOST_DESCRIPTORS]);
             assertEquals(1, pair.server.receive(buffer, many));

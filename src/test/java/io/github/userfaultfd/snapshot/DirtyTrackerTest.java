@@ -99,7 +99,7 @@ class DirtyTrackerTest {
             }
             write(region, 8);
         }
-        assertEquals(descriptors, ProcessState.descriptors());
+        ProcessState.assertDescriptors(descriptors);
     }
 
     /** More ranges than the kernel's vector and the library's have room for. */

@@ -11,6 +11,7 @@ import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.Ioctl;
 import io.github.userfaultfd.OpenMethod;
 import io.github.userfaultfd.SystemSupport;
+import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
@@ -80,9 +81,11 @@ class ApiTest {
         EnumSet<Feature> some = EnumSet.copyOf(Needs.system().features());
         some.remove(Feature.EVENT_FORK);
         assertFalse(some.isEmpty());
-        try (CoveredUffd uffd = CoveredUffd.create(new UffdBuilder().openMethod(method), some)) {
-            assertEquals(Needs.system().rawFeatures(), uffd.uffd().rawFeatures());
-            assertTrue(uffd.uffd().ioctls().containsAll(Set.of(Ioctl.API, Ioctl.REGISTER, Ioctl.UNREGISTER)));
+        // Not a CoveredUffd: to switch everything on is no use of anything.
+        try (Uffd uffd = new UffdBuilder().openMethod(method).requireFeatures(some).create()) {
+            assertEquals(some, uffd.enabledFeatures());
+            assertEquals(Needs.system().rawFeatures(), uffd.rawFeatures());
+            assertTrue(uffd.ioctls().containsAll(Set.of(Ioctl.API, Ioctl.REGISTER, Ioctl.UNREGISTER)));
         }
     }
 }

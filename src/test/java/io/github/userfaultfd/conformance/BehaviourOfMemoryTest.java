@@ -32,7 +32,7 @@ class BehaviourOfMemoryTest {
         }
     }
 
-    /** 6. For faults of user mode only: a system call that touches a missing or protected page gets EFAULT and loses nothing. */
+    /** 6. For faults of user mode only: a system call that touches a missing or protected page gets EFAULT. */
     @EachMemory
     void systemCallsFailUnderUserModeOnly(MemoryKind kind) throws Exception {
         systemCallsFail(kind, Set.of());
@@ -145,7 +145,8 @@ class BehaviourOfMemoryTest {
     void asynchronousProtectionOfAFile() throws Exception {
         Needs.features(Feature.WP_ASYNC);
         Path file = Files.createTempFile("conformance", ".bin");
-        try (CoveredUffd plain = CoveredUffd.open(Feature.PAGEFAULT_FLAG_WP); CoveredUffd async = CoveredUffd.open(Feature.WP_ASYNC)) {
+        try (CoveredUffd plain = CoveredUffd.open(Feature.PAGEFAULT_FLAG_WP);
+                CoveredUffd async = CoveredUffd.open(Feature.WP_ASYNC)) {
             Files.write(file, new byte[TestMemory.PAGE]);
             int fd = (int) Faults.ok(Faults.openFile(file.toString(), 2));
             long mapped = Faults.ok(Faults.mmap(0, TestMemory.PAGE, Faults.PROT_READ_WRITE, Faults.MAP_PRIVATE, fd));

@@ -65,13 +65,15 @@ class BehaviourOfSystemsTest {
     @EachMemory
     void writeProtectionReallyHappens(MemoryKind kind) throws IOException {
         assumeTrue(Needs.system().features().containsAll(kind.writeProtect()),
-                () -> "Linux " + Needs.system().kernel() + " on " + System.getProperty("os.arch") + " lacks " + kind.writeProtect());
+                () -> "Linux " + Needs.system().kernel() + " on " + System.getProperty("os.arch") + " lacks "
+                        + kind.writeProtect());
         try (TestMemory memory = TestMemory.of(kind); CoveredUffd uffd = CoveredUffd.open(kind.writeProtect())) {
             uffd.register(memory, RegisterMode.WRITE_PROTECT);
             new Steps().write(memory.at(0), 1).run();
             uffd.writeProtect(memory.at(0), memory.page);
             try (Steps.Job writer = new Steps().write(memory.at(0), 2).start()) {
-                assertEquals(new Event.PageFault(memory.at(0), Event.PageFault.Kind.WRITE_PROTECTED, true, 0), uffd.awaitEvent());
+                assertEquals(new Event.PageFault(memory.at(0), Event.PageFault.Kind.WRITE_PROTECTED, true, 0),
+                        uffd.awaitEvent());
                 uffd.removeWriteProtection(memory.at(0), memory.page);
                 writer.awaitZeros();
             }

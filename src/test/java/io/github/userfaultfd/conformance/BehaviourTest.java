@@ -146,7 +146,8 @@ class BehaviourTest {
     void closeAndUnregisterGiveZeros(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.of(kind); CoveredUffd uffd = CoveredUffd.open(kind.missing())) {
             uffd.register(memory, RegisterMode.MISSING);
-            try (Steps.Job first = new Steps().read(memory.at(0)).start(); Steps.Job second = new Steps().read(memory.at(1)).start()) {
+            try (Steps.Job first = new Steps().read(memory.at(0)).start();
+                    Steps.Job second = new Steps().read(memory.at(1)).start()) {
                 first.assertAsleep();
                 second.assertAsleep();
                 uffd.unregister(memory.at(0), memory.page);

@@ -34,9 +34,10 @@ import org.junit.jupiter.api.Test;
 class ConformanceResultTest {
     /** The kernel's own tests, and what this project has beyond them. One that is missing in the results never ran. */
     private static final List<String> SCENARIOS = List.of("api", "register-ioctls", "zeropage", "move", "move-pmd",
-            "move-pmd-split", "wp-fork", "wp-fork-with-event", "wp-fork-pin", "wp-fork-pin-with-event", "wp-unpopulated", "minor",
-            "minor-wp", "minor-collapse", "sigbus", "sigbus-wp", "events", "events-wp", "poison", "mmap-changing", "wp-mremap",
-            "stress", "errors", "partial results", "fork event", "other kernels", "behaviour: events", "behaviour: memory",
+            "move-pmd-split", "wp-fork", "wp-fork-with-event", "wp-fork-pin", "wp-fork-pin-with-event", "wp-unpopulated",
+            "minor", "minor-wp", "minor-collapse", "sigbus", "sigbus-wp", "events", "events-wp", "poison", "mmap-changing",
+            "wp-mremap", "stress", "errors", "partial results", "fork event", "other kernels",
+            "behaviour: events", "behaviour: memory",
             "behaviour: systems");
 
     /** Constants that no test uses yet, and why. */
@@ -55,7 +56,8 @@ class ConformanceResultTest {
 
     private static void needTheWholeSuite() {
         String chosen = System.getProperty("test");
-        assumeTrue(chosen == null || chosen.contains("conformance/*Test"), () -> "only some tests were asked for: -Dtest=" + chosen);
+        assumeTrue(chosen == null || chosen.contains("conformance/*Test"),
+                () -> "only some tests were asked for: -Dtest=" + chosen);
     }
 
     @Test
@@ -123,7 +125,9 @@ class ConformanceResultTest {
         table.append("no memory\n");
         List<String> reasons = new ArrayList<>();
         Map<String, Row> others = new TreeMap<>(rows);
-        for (String name : Stream.concat(SCENARIOS.stream(), others.keySet().stream()).distinct().filter(rows::containsKey).toList()) {
+        List<String> names = Stream.concat(SCENARIOS.stream(), others.keySet().stream()).distinct()
+                .filter(rows::containsKey).toList();
+        for (String name : names) {
             Row row = rows.get(name);
             table.append(String.format("%-24s", name));
             for (MemoryKind kind : MemoryKind.values()) {

@@ -48,7 +48,8 @@ class ErrorsTest {
     void enoent(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.raw(kind);
                 TestMemory source = TestMemory.source(memory);
-                CoveredUffd uffd = CoveredUffd.open(CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
+                CoveredUffd uffd = CoveredUffd.open(
+                        CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
             Refused.with(Abi.ENOENT, () -> uffd.copy(memory.at(0), source.at(0), memory.page));
             // A change of rights makes two mappings of one.
             new Steps().mprotect(memory.at(1), memory.length - memory.page, Faults.PROT_READ).run();
@@ -120,7 +121,8 @@ class ErrorsTest {
     void einval(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.of(kind);
                 TestMemory source = TestMemory.source(memory);
-                CoveredUffd uffd = CoveredUffd.open(CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
+                CoveredUffd uffd = CoveredUffd.open(
+                        CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
             uffd.register(memory, RegisterMode.MISSING, RegisterMode.WRITE_PROTECT);
             if (kind.isHuge()) {
                 Refused.with(Abi.EINVAL, () -> uffd.copy(memory.at(0), source.at(0), TestMemory.PAGE));

@@ -72,7 +72,8 @@ class EventsTest {
                 return; // It came between the event and the end of its registration, which woke the thread.
             }
             long offset = fault.address() - base;
-            assertTrue(offset >= 0 && offset < length, () -> fault + " is outside of the memory at 0x" + Long.toHexString(base));
+            assertTrue(offset >= 0 && offset < length,
+                    () -> fault + " is outside of the memory at 0x" + Long.toHexString(base));
             ResolveMode[] modes = writeProtect ? new ResolveMode[] {ResolveMode.WRITE_PROTECT} : new ResolveMode[0];
             assertEquals(page, CoveredUffd.insist(() -> from.tryCopy(fault.address(), source.address() + offset, page, modes)));
         }
@@ -89,7 +90,8 @@ class EventsTest {
                 TestMemory source = TestMemory.source(memory);
                 CoveredUffd uffd = CoveredUffd.open(features)) {
             RegisterMode[] modes = writeProtect
-                    ? new RegisterMode[] {RegisterMode.MISSING, RegisterMode.WRITE_PROTECT} : new RegisterMode[] {RegisterMode.MISSING};
+                    ? new RegisterMode[] {RegisterMode.MISSING, RegisterMode.WRITE_PROTECT}
+                    : new RegisterMode[] {RegisterMode.MISSING};
             uffd.register(memory, modes);
             long elsewhere = memory.reserve();
             Follower follower = new Follower(memory, source, writeProtect);
@@ -141,7 +143,8 @@ class EventsTest {
         assertEquals(List.of(new Event.Remap(memory.address(), elsewhere, memory.length),
                 new Event.Unmap(memory.address(), memory.address() + memory.length),
                 new Event.Remove(elsewhere, elsewhere + half),
-                new Event.Unmap(elsewhere + half, elsewhere + memory.length)), follower.events.subList(1, follower.events.size()));
+                new Event.Unmap(elsewhere + half, elsewhere + memory.length)),
+                follower.events.subList(1, follower.events.size()));
         List<Event.PageFault> writes = handler.seen(Event.PageFault.class).stream()
                 .filter(each -> each.kind() == Event.PageFault.Kind.WRITE_PROTECTED).toList();
         assertEquals(writeProtect ? List.of(memory.address(), elsewhere + memory.page) : List.of(),

@@ -12,8 +12,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of each class. Test runs
- * side by side wait for each other: the pages are the whole system's.
+ * Reserves huge pages for the tests when the system has too few, as root, and gives them back at the end of each class.
+ * Test runs side by side wait for each other: the pages are the whole system's.
  */
 public final class HugePages {
     /** What the tests use at most at one time, with the copies that private mappings make. */
@@ -59,7 +59,8 @@ public final class HugePages {
             return "";
         }
         if (!Needs.isRoot()) {
-            return NEEDED + " free huge pages are needed, there are " + number("free_hugepages") + ", and only root can reserve more";
+            return NEEDED + " free huge pages are needed, there are " + number("free_hugepages")
+                    + ", and only root can reserve more";
         }
         long before = number("nr_hugepages");
         Faults.watchRestores(POOL.resolve("nr_hugepages").toString(), Long.toString(before));

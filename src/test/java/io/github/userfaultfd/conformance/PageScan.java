@@ -30,7 +30,8 @@ final class PageScan implements AutoCloseable {
         for (int i = 0; i < count; i++) {
             long start = ranges.getLong(i * RANGE_LONGS * Long.BYTES);
             long end = ranges.getLong((i * RANGE_LONGS + 1) * Long.BYTES);
-            pages.set((int) ((start - memory.address()) / memory.page), (int) ((end - memory.address() + memory.page - 1) / memory.page));
+            pages.set((int) ((start - memory.address()) / memory.page),
+                    (int) ((end - memory.address() + memory.page - 1) / memory.page));
         }
         return pages;
     }

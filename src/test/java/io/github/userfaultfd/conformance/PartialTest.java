@@ -41,7 +41,8 @@ class PartialTest {
             uffd.register(memory, RegisterMode.MISSING);
             uffd.copy(memory.at(1), source.at(0), memory.page);
             long from = source.address();
-            stopsAtThePresentPage(memory, (page, length) -> uffd.copy(memory.at(page), from + (long) page * memory.page, length),
+            stopsAtThePresentPage(memory,
+                    (page, length) -> uffd.copy(memory.at(page), from + (long) page * memory.page, length),
                     (page, length) -> uffd.tryCopy(memory.at(page), from + (long) page * memory.page, length));
             memory.assertFilled(0, TestMemory.content(0));
             memory.assertFilled(1, TestMemory.content(0));

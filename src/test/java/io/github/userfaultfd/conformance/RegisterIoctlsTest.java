@@ -12,7 +12,7 @@ import io.github.userfaultfd.support.Needs;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** Each set of register modes on each kind of memory: the kernel takes it and says which ioctls the range has, or refuses it. */
+/** Each set of modes on each kind of memory: the kernel takes it and says which ioctls the range has, or it refuses. */
 @Scenario(value = "register-ioctls", features = Feature.PAGEFAULT_FLAG_WP)
 class RegisterIoctlsTest {
     @EachMemory
@@ -38,7 +38,8 @@ class RegisterIoctlsTest {
                     assertEquals(kind.ioctls(modes), uffd.register(memory, asked), modes::toString);
                     uffd.unregister(memory);
                 } else {
-                    UffdException refused = assertThrows(UffdException.class, () -> uffd.register(memory, asked), modes::toString);
+                    UffdException refused = assertThrows(UffdException.class,
+                            () -> uffd.register(memory, asked), modes::toString);
                     assertEquals(Abi.EINVAL, refused.errno());
                 }
             }

@@ -50,7 +50,8 @@ class SigbusWpTest {
     void signalInAForkedChild(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.of(kind); CoveredUffd uffd = CoveredUffd.open(features(kind, Feature.EVENT_FORK))) {
             fill(memory, uffd);
-            Steps steps = new Steps().write(memory.at(0), 3).gate(1).write(memory.at(0), 4).read(memory.at(0)).write(memory.at(1), 5);
+            Steps steps = new Steps().write(memory.at(0), 3).gate(1).write(memory.at(0), 4).read(memory.at(0))
+                    .write(memory.at(1), 5);
             try (Steps.Job child = steps.fork(); Uffd childs = uffd.awaitEvent(Event.Fork.class).uffd()) {
                 child.awaitStep(1);
                 assertEquals(Steps.SIGBUS, child.result(0));

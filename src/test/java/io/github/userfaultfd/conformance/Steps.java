@@ -34,7 +34,8 @@ final class Steps {
 
     /** In the order of {@code enum operation} of test_jobs.c. */
     private enum Operation {
-        READ, WRITE, COMPARE, MADVISE, MUNMAP, MREMAP, MPROTECT, MAP_OVER, PAGEMAP, PIN_SHORTLY, READ_FILE, WRITE_FILE, GATE, CLOSE
+        READ, WRITE, COMPARE, MADVISE, MUNMAP, MREMAP, MPROTECT, MAP_OVER, PAGEMAP, PIN_SHORTLY, READ_FILE, WRITE_FILE, GATE,
+        CLOSE
     }
 
     private Steps add(Operation operation, long a, long b, long c) {

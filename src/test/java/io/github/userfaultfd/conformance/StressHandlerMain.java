@@ -46,7 +46,8 @@ public final class StressHandlerMain {
         long[] mappings = {Native.directAddress(files[0]), Native.directAddress(files[1])};
         AtomicLong resolved = new AtomicLong();
         List<Thread> threads = new ArrayList<>();
-        try (Uffd polled = Uffd.adopt(Integer.parseInt(arguments[0])); Uffd blocking = Uffd.adopt(Integer.parseInt(arguments[1]))) {
+        try (Uffd polled = Uffd.adopt(Integer.parseInt(arguments[0]));
+                Uffd blocking = Uffd.adopt(Integer.parseInt(arguments[1]))) {
             for (Uffd each : List.of(polled, blocking)) {
                 StressHandlerMain handler = new StressHandlerMain(each, bases, mappings, length, page, resolved);
                 for (int i = 0; i < THREADS; i++) {

@@ -118,7 +118,8 @@ class StressTest {
             } while (System.nanoTime() < end);
             assertEquals(0, Faults.stressStat(handle, 0), this::stats);
             if (report) {
-                System.out.println("conformance: stress, " + first.kind + (flags == 0 ? ", handler in another JVM" : ", handler in C")
+                System.out.println("conformance: stress, " + first.kind
+                        + (flags == 0 ? ", handler in another JVM" : ", handler in C")
                         + ": " + rounds + " rounds, " + stats());
             }
         }

@@ -46,7 +46,8 @@ final class TestMemory implements AutoCloseable {
         length = (long) page * pages;
         int sharing = kind.isShared() ? Faults.MAP_SHARED : Faults.MAP_PRIVATE;
         if (kind.isFile()) {
-            fd = (int) Faults.ok(Faults.memfd(length, (closeOnExec ? Faults.MFD_CLOEXEC : 0) | (kind.isHuge() ? Faults.MFD_HUGETLB : 0)));
+            int flags = (closeOnExec ? Faults.MFD_CLOEXEC : 0) | (kind.isHuge() ? Faults.MFD_HUGETLB : 0);
+            fd = (int) Faults.ok(Faults.memfd(length, flags));
             address = map(alignment, sharing, fd);
             alias = kind.isShared() ? map(alignment, sharing, fd) : 0;
         } else {

@@ -27,7 +27,8 @@ class WpForkTest {
             assertEquals(0, new Steps().write(memory.at(0), 1).run().get(0));
             uffd.writeProtect(memory.address(), memory.length);
             assertTrue(memory.isWriteProtected(0));
-            assertEquals(withEvent, protectedInChild(uffd, withEvent, new Steps().pagemap(memory.at(0))), "a page that is there");
+            assertEquals(withEvent, protectedInChild(uffd, withEvent, new Steps().pagemap(memory.at(0))),
+                    "a page that is there");
             assertTrue(memory.isWriteProtected(0), "the parent keeps its protection");
 
             // Missing pages of files are marked; those of anonymous memory are not, without WP_UNPOPULATED.

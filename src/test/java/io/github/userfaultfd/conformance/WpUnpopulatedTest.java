@@ -51,7 +51,8 @@ class WpUnpopulatedTest {
             uffd.register(memory, RegisterMode.WRITE_PROTECT);
             uffd.writeProtect(memory.address(), memory.length);
             try (Steps.Job writer = new Steps().write(memory.at(3), 7).read(memory.at(3)).start()) {
-                assertEquals(new Event.PageFault(memory.at(3), Event.PageFault.Kind.WRITE_PROTECTED, true, 0), uffd.awaitEvent());
+                assertEquals(new Event.PageFault(memory.at(3), Event.PageFault.Kind.WRITE_PROTECTED, true, 0),
+                        uffd.awaitEvent());
                 uffd.removeWriteProtection(memory.at(3), memory.page);
                 assertEquals(List.of(0L, 7L), writer.await());
             }

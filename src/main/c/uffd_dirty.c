@@ -18,6 +18,7 @@ enum { PM_SCAN_WP_MATCHING = 1, PAGE_IS_WRITTEN = 2, VECTOR = 512 };
 struct uffd_dirty {
     int fd;
     int pagemap;
+    int registered;
     uintptr_t base;
     size_t length;
     size_t page;      // the system's: huge pages are told apart as finely as the kernel does
@@ -75,8 +76,10 @@ int uffd_dirty_start(int fd, uintptr_t base, size_t length, struct uffd_dirty **
     int64_t failed = !dirty->found || !dirty->kept ? -ENOMEM : dirty->pagemap < 0 ? -errno : 0;
     if (!failed)
         failed = uffd_register(fd, base, length, UFFDIO_REGISTER_MODE_WP);
-    if (failed >= 0)
+    if (failed >= 0) {
+        dirty->registered = 1;
         failed = uffd_writeprotect(fd, base, length, UFFDIO_WRITEPROTECT_MODE_WP);
+    }
     if (failed) {
         uffd_dirty_stop(dirty);
         return (int)failed;
@@ -167,7 +170,8 @@ void uffd_dirty_keep(struct uffd_dirty *dirty)
 // No lock; the caller has the tracker for itself, for the last time.
 int uffd_dirty_stop(struct uffd_dirty *dirty)
 {
-    int failed = uffd_unregister(dirty->fd, dirty->base, dirty->length);
+    // Never a range of somebody else: some kernels let any descriptor unregister it.
+    int failed = dirty->registered ? uffd_unregister(dirty->fd, dirty->base, dirty->length) : 0;
     if (dirty->pagemap >= 0)
         close(dirty->pagemap);
     free(dirty->found);

@@ -17,6 +17,7 @@ static const int64_t RETRY_NANOSECONDS = INT64_C(10000000000);
 enum { FIRST_WINDOW = 32 * 1024, LAST_WINDOW = 256 * 1024 };
 // How often in a row a page may fault that the kernel says is there. Races make it happen a few times.
 enum { STUCK_LIMIT = 1000 };
+static const int64_t STUCK_NANOSECONDS = 1000000000;
 
 // No lock; any thread and signal handlers.
 static void count(_Atomic(int64_t) *counter, int64_t by)
@@ -128,7 +129,7 @@ static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_strip
 
 // No lock; any thread and signal handlers. Fills from the faulting page to the end of its window, then the part before it; each
 // way only as far as nothing is there yet. (To go back to the window's start first would find the same present page for ever.)
-// 0 if the faulting page is there afterwards; pages around it may fail without harm, they are tried again when touched.
+// 0 if the faulting page is there afterwards, UFFD_WAS_PRESENT if somebody else put it there before; pages around it may fail without harm, they are tried again when touched.
 // -ENOENT if the range is not registered (any more).
 int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
 {
@@ -140,8 +141,12 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     int64_t done = uffd_source_check(paged->source);
     if (done == 0)
         done = copy_run(paged, at, end, stripe);
-    if (done == -EEXIST)
-        return uffd_wake(paged->fd, paged->base + at, paged->page);
+    if (done == -EEXIST) {
+        uffd_wake(paged->fd, paged->base + at, paged->page);
+        return UFFD_WAS_PRESENT;
+    }
+    if (done > 0)
+        atomic_store_explicit(&stripe->stuck, 0, memory_order_relaxed);
     if (done < 0) {
         if (done == -ENOENT)
             return -ENOENT;
@@ -218,8 +223,8 @@ int64_t uffd_fill_next_failed(const struct uffd_paged *paged, size_t offset)
     return -ENOENT;
 }
 
-// No lock; any thread and signal handlers. Whether this page has faulted again and again though nothing was missing: a loop
-// that only SIGKILL would end.
+// No lock; any thread and signal handlers. For a page that was present: whether it has faulted again and again for a second though
+// nothing was missing, a loop that only SIGKILL would end. Readers of a page that is discarded all the time meet this now and then.
 int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned index)
 {
     struct uffd_stripe *stripe = &paged->stripes[index];
@@ -228,7 +233,17 @@ int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned ind
         atomic_store_explicit(&stripe->stuck_at, at, memory_order_relaxed);
         atomic_store_explicit(&stripe->stuck, 0, memory_order_relaxed);
     }
-    return atomic_fetch_add_explicit(&stripe->stuck, 1, memory_order_relaxed) >= STUCK_LIMIT;
+    uint32_t before = atomic_fetch_add_explicit(&stripe->stuck, 1, memory_order_relaxed);
+    if (before == 0)
+        atomic_store_explicit(&stripe->stuck_since, uffd_nanoseconds(), memory_order_relaxed);
+    return before >= STUCK_LIMIT
+        && uffd_nanoseconds() - atomic_load_explicit(&stripe->stuck_since, memory_order_relaxed) > STUCK_NANOSECONDS;
+}
+
+// No lock; any thread and signal handlers. Whether so many faults came after the end that they are no latecomers any more.
+int uffd_fill_is_over(struct uffd_paged *paged, unsigned index)
+{
+    return atomic_fetch_add_explicit(&paged->stripes[index].late, 1, memory_order_relaxed) >= STUCK_LIMIT;
 }
 
 // No lock; any thread and signal handlers.

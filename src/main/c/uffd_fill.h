@@ -12,6 +12,7 @@
 
 enum { UFFD_FAILURE_ABORT, UFFD_FAILURE_FILL };
 enum { UFFD_STRIPES = 16 };
+enum { UFFD_WAS_PRESENT = 1 };
 
 // What one thread, or few, count and remember, so that faulting threads do not fight for a cache line. Summed when asked for.
 struct uffd_stripe {
@@ -25,6 +26,8 @@ struct uffd_stripe {
     _Atomic(size_t) window;                 // bytes filled for the last fault
     _Atomic(size_t) stuck_at;               // a page that faulted though it is there, and how often in a row
     _Atomic(uint32_t) stuck;
+    _Atomic(int64_t) stuck_since;
+    _Atomic(uint32_t) late;                 // faults after the end
 };
 
 struct uffd_paged {
@@ -48,6 +51,7 @@ int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length);
 int uffd_fill_last(struct uffd_paged *paged);
 int64_t uffd_fill_next_failed(const struct uffd_paged *paged, size_t offset);
 int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned stripe);
+int uffd_fill_is_over(struct uffd_paged *paged, unsigned stripe);
 int64_t uffd_nanoseconds(void);
 _Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address, int error);
 

@@ -123,16 +123,14 @@ static int resolve(struct uffd_paged *paged, uintptr_t address, unsigned stripe)
     // A region that is filled completely or gone: the fault is older than that, and the instruction has to be run again. One
     // that goes on faulting is the business of who comes after us.
     if (atomic_load(&paged->ended))
-        return uffd_fill_is_stuck(paged, address, stripe) ? -ENOENT : 0;
+        return uffd_fill_is_over(paged, stripe) ? -ENOENT : 0;
     int64_t start = uffd_nanoseconds();
-    int64_t present = atomic_load_explicit(&paged->stripes[stripe].present, memory_order_relaxed);
     int failed = uffd_fill_fault(paged, address, stripe);
     if (failed == -ENOENT)
         return atomic_load(&paged->ended) ? 0 : -ENOENT;
-    if (failed)
+    if (failed < 0)
         uffd_fill_abort(paged, address, failed);
-    if (atomic_load_explicit(&paged->stripes[stripe].present, memory_order_relaxed) != present
-        && uffd_fill_is_stuck(paged, address, stripe))
+    if (failed == UFFD_WAS_PRESENT && uffd_fill_is_stuck(paged, address, stripe))
         uffd_fill_abort(paged, address, -EEXIST);
     atomic_fetch_add_explicit(&paged->stripes[stripe].nanoseconds, uffd_nanoseconds() - start, memory_order_relaxed);
     return 0;

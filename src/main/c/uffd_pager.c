@@ -73,6 +73,17 @@ static int start_engine(struct uffd_pager *pager, int threads)
     return failed ? failed : uffd_inline_add(&pager->paged);
 }
 
+// Waits for faults under way; one thread. Afterwards nothing uses the descriptor or the source. A region served inline stays
+// known to the handler until uffd_pager_free: a thread that faulted before may get there only later.
+static void stop_engine(struct uffd_pager *pager)
+{
+    if (pager->engine == UFFD_ENGINE_THREAD)
+        uffd_threads_stop(pager->threads);
+    else
+        uffd_inline_quiesce();
+    pager->threads = NULL;
+}
+
 // No lock; one thread. The region is closed to everybody, emptied, registered and served, and only then open again: otherwise a
 // huge page that the kernel puts there in between (THP) would make some pages present that were never filled.
 static int open_region(struct uffd_pager *pager, int threads)
@@ -81,13 +92,21 @@ static int open_region(struct uffd_pager *pager, int threads)
     void *base = (void *)paged->base;
     if (mprotect(base, paged->length, PROT_NONE) < 0)
         return -errno;
-    int64_t result = uffd_memory_advise(base, paged->length, MADV_DONTNEED);
-    if (result == 0)
-        result = uffd_register(paged->fd, paged->base, paged->length, UFFDIO_REGISTER_MODE_MISSING);
+    // Registered first: a region that belongs to somebody else keeps what it holds.
+    int64_t result = uffd_register(paged->fd, paged->base, paged->length, UFFDIO_REGISTER_MODE_MISSING);
+    if (result >= 0) {
+        // Shared pages stay in the memfd when only the mapping lets go of them; private memory has no MADV_REMOVE.
+        uffd_memory_advise(base, paged->length, MADV_REMOVE);
+        result = uffd_memory_advise(base, paged->length, MADV_DONTNEED);
+    }
     if (result >= 0)
         result = start_engine(pager, threads);
-    if (mprotect(base, paged->length, PROT_READ | PROT_WRITE) < 0 && result == 0)
+    if (mprotect(base, paged->length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {
         result = -errno;
+        stop_engine(pager);
+        if (pager->engine == UFFD_ENGINE_INLINE)
+            uffd_inline_remove(&pager->paged);
+    }
     return (int)result;
 }
 
@@ -125,17 +144,6 @@ int uffd_pager_fill(struct uffd_pager *pager, size_t offset, size_t length)
     return uffd_fill_range(&pager->paged, offset, length);
 }
 
-// Waits for faults under way; one thread. Afterwards nothing uses the descriptor or the source. A region served inline stays
-// known to the handler until uffd_pager_free: a thread that faulted before may get there only later.
-static void stop_engine(struct uffd_pager *pager)
-{
-    if (pager->engine == UFFD_ENGINE_THREAD)
-        uffd_threads_stop(pager->threads);
-    else
-        uffd_inline_quiesce();
-    pager->threads = NULL;
-}
-
 // Waits for faults under way; one thread, while nobody discards pages: a page that is missing when the range is unregistered
 // turns into zeros. A fault that was read before and is resolved after finds nothing registered, and its page in place.
 int uffd_pager_finish(struct uffd_pager *pager)
@@ -145,8 +153,12 @@ int uffd_pager_finish(struct uffd_pager *pager)
         return failed;
     atomic_store(&pager->paged.ended, 1);
     failed = uffd_unregister(pager->paged.fd, pager->paged.base, pager->paged.length);
+    if (failed) {
+        atomic_store(&pager->paged.ended, 0);
+        return failed;
+    }
     stop_engine(pager);
-    return failed;
+    return 0;
 }
 
 // Waits for faults under way; one thread. No reader ever sees a page that was not filled: at once all pages are gone behind a

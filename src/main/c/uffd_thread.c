@@ -35,7 +35,7 @@ static void resolve(struct uffd_paged *paged, uintptr_t address)
     int64_t start = uffd_nanoseconds();
     unsigned stripe = uffd_stripe_here();
     int failed = uffd_fill_fault(paged, address, stripe);
-    if (failed && !atomic_load(&paged->ended))
+    if (failed < 0 && !atomic_load(&paged->ended))
         uffd_fill_abort(paged, address, failed);
     atomic_fetch_add_explicit(&paged->stripes[stripe].nanoseconds, uffd_nanoseconds() - start, memory_order_relaxed);
 }

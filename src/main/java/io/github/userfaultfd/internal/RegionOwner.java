@@ -26,6 +26,7 @@ public final class RegionOwner implements Runnable {
     private final UseCount uses = new UseCount();
     private final AtomicInteger holders = new AtomicInteger(1);
     private final ReadWriteLock pages = new ReentrantReadWriteLock();
+    private final Object startLock = new Object();
     private Service service;
     private Runnable leftover = () -> { };
 
@@ -126,8 +127,16 @@ public final class RegionOwner implements Runnable {
         return service;
     }
 
+    /** Held while a service starts, so that a region that closes meets none which is half made. */
+    public Object startLock() {
+        return startLock;
+    }
+
     /** Notes who resolves the faults from now on. */
     public synchronized void claim(Service by) {
+        if (uses.isClosed()) {
+            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address) + " is closed");
+        }
         if (service != null) {
             throw new IllegalStateException("the faults of the memory region at 0x" + Long.toHexString(address)
                     + " are resolved by " + service + " already; close that first");
@@ -182,7 +191,10 @@ public final class RegionOwner implements Runnable {
     }
 
     private void endService() {
-        Service ending = service();
+        Service ending;
+        synchronized (startLock) {
+            ending = service();
+        }
         if (ending != null) {
             ending.regionCloses();
         }

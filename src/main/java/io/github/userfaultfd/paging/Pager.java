@@ -12,6 +12,8 @@ import io.github.userfaultfd.internal.Scratch;
 import io.github.userfaultfd.internal.UseCount;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
@@ -263,16 +265,19 @@ public final class Pager implements AutoCloseable {
 
     /** Gives every failed page to a consumer; nothing if the pager is closed. */
     void eachFailure(Consumer<? super PageFailure> consumer) {
+        // Told without holding the pager: who hears of a failure may well close it.
+        List<PageFailure> failures = new ArrayList<>();
         if (uses.acquire()) {
             try {
                 for (Optional<PageFailure> each = nextFailure(0); each.isPresent();) {
-                    consumer.accept(each.get());
+                    failures.add(each.get());
                     each = nextFailure(each.get().offset() + owner.pageSize());
                 }
             } finally {
                 uses.release();
             }
         }
+        failures.forEach(consumer);
     }
 
     Consumer<? super PageFailure> failureListener() {

@@ -126,17 +126,23 @@ public final class PagerBuilder {
             throw new IllegalArgumentException("engine INLINE resolves faults of user mode only: take THREAD, or userModeOnly(true)");
         }
         if (engine != FaultEngine.AUTO) {
-            return new Pager(this, engine);
+            return begin(engine);
         }
         if (userModeOnly) {
             try {
-                return new Pager(this, FaultEngine.INLINE);
+                return begin(FaultEngine.INLINE);
             } catch (Pager.InlineUnavailableException e) {
                 System.getLogger("io.github.userfaultfd").log(System.Logger.Level.INFO,
                         "engine THREAD instead of INLINE: " + e.getMessage());
             }
         }
-        return new Pager(this, FaultEngine.THREAD);
+        return begin(FaultEngine.THREAD);
+    }
+
+    private Pager begin(FaultEngine chosen) throws IOException {
+        synchronized (owner.startLock()) {
+            return new Pager(this, chosen);
+        }
     }
 
     UffdBuilder descriptor(FaultEngine chosen) {

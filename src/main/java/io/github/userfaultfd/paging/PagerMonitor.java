@@ -61,7 +61,7 @@ final class PagerMonitor implements Runnable {
                 tell(pager, failure);
             }
         });
-        if (pager.hasLostHandler() != toldHandler) {
+        if (pager.engine() == FaultEngine.INLINE && pager.hasLostHandler() != toldHandler) {
             toldHandler = !toldHandler;
             LOG.log(toldHandler ? Level.ERROR : Level.INFO, toldHandler
                     ? "other code has replaced the SIGBUS handler of this library; the next fault of a region with engine INLINE"
@@ -75,7 +75,7 @@ final class PagerMonitor implements Runnable {
         PagerEvents.failed(pager, failure);
         try {
             pager.failureListener().accept(failure);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             LOG.log(Level.ERROR, "the failure listener of " + pager + " failed", e);
         }
     }

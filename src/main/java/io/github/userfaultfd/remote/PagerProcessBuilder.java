@@ -134,7 +134,9 @@ public final class PagerProcessBuilder {
      * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
      */
     public PagerProcess start() throws IOException {
-        return new PagerProcess(this);
+        synchronized (owner.startLock()) {
+            return new PagerProcess(this);
+        }
     }
 
     /** The child's command line. Its descriptors have fixed numbers. */

@@ -46,6 +46,7 @@ public final class DirtyTracker implements AutoCloseable {
     private final Uffd uffd;
     private final Scratch ranges = new Scratch(RANGES * Abi.RANGE_LONGS);
     private long handle;
+    private boolean scanning;
 
     private final class Service implements RegionOwner.Service {
         @Override
@@ -113,7 +114,9 @@ public final class DirtyTracker implements AutoCloseable {
         }
         owner.enter();
         try {
-            return new DirtyTracker(owner);
+            synchronized (owner.startLock()) {
+                return new DirtyTracker(owner);
+            }
         } finally {
             owner.exit();
         }
@@ -177,6 +180,18 @@ public final class DirtyTracker implements AutoCloseable {
     private synchronized void scan(long offset, long length, boolean rearm, RangeConsumer consumer) {
         Objects.requireNonNull(consumer, "consumer");
         requireOpen();
+        if (scanning) {
+            throw new IllegalStateException("a consumer cannot ask the tracker that it is called by: " + this);
+        }
+        scanning = true;
+        try {
+            scanAndGive(offset, length, rearm, consumer);
+        } finally {
+            scanning = false;
+        }
+    }
+
+    private void scanAndGive(long offset, long length, boolean rearm, RangeConsumer consumer) {
         int failed = Native.dirtyScan(handle, offset, length, rearm);
         if (failed < 0) {
             System.getLogger("io.github.userfaultfd").log(Level.WARNING, "a scan failed (errno " + -failed

@@ -16,7 +16,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListSet;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
@@ -111,6 +113,21 @@ class PagerFailureTest {
         assertThrows(IllegalStateException.class, pager::stats);
         assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(70L * PAGE, 8).getLong(0));
         region.close();
+    }
+
+    /** To close is what a listener is likely to do. */
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aListenerMayCloseTheRegion(FaultEngine engine) throws Exception {
+        MemoryRegion region = MemoryRegion.anonymous(content.length);
+        CompletableFuture<PageFailure> told = new CompletableFuture<>();
+        Pager.of(region, PageSource.file(file)).engine(engine).faultAround(PAGE).onFailure(failure -> {
+            region.close();
+            told.complete(failure);
+        }).start();
+        cut(PAGE);
+        assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(3L * PAGE, 8).getLong(0));
+        assertEquals(3L * PAGE, told.get(30, TimeUnit.SECONDS).offset());
     }
 
     @ParameterizedTest

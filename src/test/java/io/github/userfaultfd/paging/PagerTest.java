@@ -165,6 +165,37 @@ class PagerTest {
         }
     }
 
+    /** The eviction pattern of a cache: a page that comes and goes thousands of times, alone in a window that is there. */
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aPageMayComeAndGoForEver(FaultEngine engine) throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length);
+                Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).faultAround(16 * PAGE).start()) {
+            ByteBuffer memory = region.asByteBuffer(0, content.length);
+            memory.get(0);
+            for (int i = 0; i < 5000; i++) {
+                region.discard(5 * PAGE, PAGE);
+                assertEquals(content[(int) (5 * PAGE)], memory.get((int) (5 * PAGE)));
+            }
+            assertEquals(0, pager.stats().failed());
+        }
+    }
+
+    @Test
+    void sharedMemoryIsEmptyAtTheStart() throws Exception {
+        try (MemoryRegion region = MemoryRegion.shared(content.length)) {
+            region.asByteBuffer(0, 1).put(0, (byte) 88);
+            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+                pager.prefetch(0, region.size());
+                assertEquals(0, region.asByteBuffer(0, 1).get(0));
+            }
+            try (Pager pager = Pager.of(region, PageSource.file(file)).start()) {
+                assertSame(region);
+                assertTrue(settled(pager).pages() > 0);
+            }
+        }
+    }
+
     @Test
     void sharedMemoryIsPagedToo() throws Exception {
         try (MemoryRegion region = MemoryRegion.shared(content.length)) {

@@ -267,6 +267,8 @@ class DirtyTrackerTest {
         MemoryRegion region = region("anonymous");
         DirtyTracker tracker = DirtyTracker.start(region);
         assertThrows(NullPointerException.class, () -> tracker.collect(null));
+        write(region, 1);
+        assertThrows(IllegalStateException.class, () -> tracker.collect((offset, length) -> tracker.dirtyBytes()));
         assertThrows(IllegalArgumentException.class, () -> tracker.peek(1, PAGE, (offset, length) -> { }));
         assertThrows(IndexOutOfBoundsException.class, () -> tracker.peek(0, region.size() + PAGE, (offset, length) -> { }));
         region.close();

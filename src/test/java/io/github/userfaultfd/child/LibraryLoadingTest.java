@@ -200,7 +200,7 @@ class LibraryLoadingTest {
     void worksSilentlyWithoutALoggingLibrary() throws Exception {
         Path lib = Trees.copy(ChildJvm.root().resolve("target/lib"), scratch.resolve("lib"),
                 each -> !each.getFileName().toString().startsWith("slf4j"));
-        assertEquals(1, Trees.names(lib).size(), () -> "only native-lib-loader in " + lib);
+        assertTrue(Trees.names(lib).stream().noneMatch(each -> each.contains("slf4j")), () -> "no logging library in " + lib);
         String output = load(child().classPath(ChildJvm.classes() + ":" + ChildJvm.testClasses() + ":" + lib + "/*"), 0);
         assertTrue(output.startsWith("works: true"), output);
         assertEquals(2, output.lines().count(), output);

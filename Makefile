@@ -119,6 +119,20 @@ dist: compilers
 	umask 022 && $(MVN) -Pdist clean package -Dmaven.test.skip
 	@cd target/dist && sha256sum userfaultfd-* bom.* >SHA256SUMS && cat SHA256SUMS
 
+# What is given to others: its contents, a stranger's program with it, and that a second build gives the same.
+CONSUMER_JAVA = $(shell readlink -f $$(command -v java)) $(wildcard /usr/lib/jvm/*-25-*/bin/java)
+
+.PHONY: dist-check
+dist-check: dist $(TEST_NATIVE)
+	src/test/dist/contents.sh
+	$(MVN) test -Dtest=LibrarySymbolsTest -Dtest.natives=$(CURDIR)/target/dist/classes/natives
+	$(MVN) -Pdist install -Dmaven.test.skip
+	src/test/consumer/check.sh $(CONSUMER_JAVA)
+
+.PHONY: reproducible
+reproducible: compilers
+	src/test/dist/reproducible.sh
+
 # What holds beyond the tests.
 .PHONY: check
-check: sanitize
+check: sanitize dist-check reproducible

@@ -11,7 +11,8 @@ if [[ -n $(git status --porcelain) ]]; then
   echo "reproducible: what is not committed is not looked at"
 fi
 build() { # DIRECTORY
-  git clone -q --no-hardlinks . "$1"
+  # The modes of the files of a checkout are in the jar of sources.
+  (umask 022; git clone -q --no-hardlinks . "$1")
   make -s -C "$1" dist >"$work/$(basename "$1").log" 2>&1 || { cat "$work/$(basename "$1").log" >&2; exit 1; }
 }
 (umask 022; LC_ALL=C TZ=UTC build "$work/a")

@@ -4,6 +4,7 @@
 # make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C
 # FILE=...    another file for make run
+# make matrix the tests under real kernels in virtual machines; make matrix-full under more of them
 # make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
 #             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
 
@@ -13,7 +14,10 @@ SHELL = /bin/bash -o pipefail
 CLASSES = $(shell find src/main pom.xml -type f)
 # The one list of C flags is the pom's.
 CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
-TEST_PROGRAMS = $(patsubst src/test/c/%.c,target/test-native/%,$(filter-out %/harness_engines.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
+# Others for the guests of the matrix.
+TEST_CC = gcc
+NATIVE_DIRECTORY = target/test-native
+TEST_PROGRAMS = $(patsubst src/test/c/%.c,$(NATIVE_DIRECTORY)/%,$(filter-out %/harness_engines.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
 .DEFAULT_GOAL = help
 
 .PHONY: help
@@ -37,19 +41,22 @@ target/.jar: $(CLASSES) LICENSE
 # look newer or older (LD_PRELOAD).
 JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
 TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c)
-TEST_NATIVE = $(TEST_PROGRAMS) target/test-native/libtest_faults.so target/test-native/libtest_other_kernel.so
+TEST_NATIVE = $(TEST_PROGRAMS) $(NATIVE_DIRECTORY)/libtest_faults.so $(NATIVE_DIRECTORY)/libtest_other_kernel.so
 
-target/test-native/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
+$(NATIVE_DIRECTORY)/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
 	@mkdir -p $(@D)
-	gcc $(CFLAGS) -I$(JDK_INCLUDE) -I$(JDK_INCLUDE)/linux -shared -pthread -Wl,--no-undefined -o $@ $(TEST_FAULTS)
+	$(TEST_CC) $(CFLAGS) -I$(JDK_INCLUDE) -I$(JDK_INCLUDE)/linux -shared -pthread -Wl,--no-undefined -o $@ $(TEST_FAULTS)
 
-target/test-native/libtest_other_kernel.so: src/test/c/test_other_kernel.c
+$(NATIVE_DIRECTORY)/libtest_other_kernel.so: src/test/c/test_other_kernel.c
 	@mkdir -p $(@D)
-	gcc $(CFLAGS) -shared -Wl,--no-undefined -o $@ $< -ldl
+	$(TEST_CC) $(CFLAGS) -shared -Wl,--no-undefined -o $@ $< -ldl
 
-target/test-native/%: src/test/c/%.c pom.xml
+$(NATIVE_DIRECTORY)/%: src/test/c/%.c pom.xml
 	@mkdir -p $(@D)
-	gcc $(CFLAGS) -o $@ $< -ldl
+	$(TEST_CC) $(CFLAGS) -o $@ $< -ldl
+
+.PHONY: test-native
+test-native: $(TEST_NATIVE)
 
 .PHONY: test
 test: target/.jar $(TEST_NATIVE)
@@ -132,6 +139,28 @@ dist-check: dist $(TEST_NATIVE)
 .PHONY: reproducible
 reproducible: compilers
 	src/test/dist/reproducible.sh
+
+# The tests under real kernels and on other processors, in virtual machines; needs jlink of JDK 25 as well for the guests with that JDK.
+MATRIX = 5.10:amd64:17 6.12:amd64:17 7.3:amd64:25 7.3:arm64:17 7.2:riscv64:25
+MATRIX_FULL = $(MATRIX) 6.1:amd64:25 6.18:amd64:17 7.0:amd64:17 7.2:amd64:25 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 \
+  7.3-16k:arm64:17 6.1:ppc64el:17 6.1:s390x:17 7.2:s390x:17
+
+.PHONY: qemu
+qemu:
+	@packages=; \
+	for each in x86_64:x86 aarch64:arm riscv64:misc s390x:misc ppc64:ppc; do \
+	  command -v qemu-system-$${each%:*} >/dev/null || packages="$$packages qemu-system-$${each#*:}"; \
+	done; \
+	command -v cpio >/dev/null || packages="$$packages cpio"; \
+	[ -n "$$packages" ] || exit 0; \
+	install="apt-get install -y --no-install-recommends$$packages"; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "missing: $$install" >&2; exit 1; fi; \
+	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
+
+.PHONY: matrix matrix-full
+matrix matrix-full: qemu dist target/.jar
+	$(MVN) test-compile
+	src/test/matrix/matrix.sh $(if $(filter matrix-full,$@),$(MATRIX_FULL),$(MATRIX))
 
 # What holds beyond the tests.
 .PHONY: check

@@ -86,6 +86,17 @@ int uffd_memory_advise(void *address, size_t length, int advice)
     return madvise(address, length, advice) < 0 ? -errno : 0;
 }
 
+// No lock; any thread. Takes every page out of private memory that nobody can touch (PROT_NONE). Before Linux 5.18 madvise(2)
+// refuses huge pages: there a new mapping takes the place of the old one, in one step, which is told by 1.
+int uffd_memory_empty(void *address, size_t length, size_t page)
+{
+    int result = uffd_memory_advise(address, length, MADV_DONTNEED);
+    if (result != -EINVAL || page == (size_t)getpagesize())
+        return result;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | (__builtin_ctzll(page) << 26 /* MAP_HUGE_SHIFT */);
+    return mmap(address, length, PROT_NONE, flags, -1, 0) == MAP_FAILED ? -errno : 1;
+}
+
 // No lock; any thread. msync(MS_ASYNC) does nothing but look whether each page of the range is mapped: ENOMEM if not.
 int uffd_memory_is_mapped(void *address, size_t length)
 {

@@ -18,6 +18,7 @@ int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *me
 int uffd_memory_unmap(void *address, size_t length);
 int uffd_memory_retire(void *address, size_t length);
 int uffd_memory_advise(void *address, size_t length, int advice);
+int uffd_memory_empty(void *address, size_t length, size_t page);
 int uffd_memory_is_mapped(void *address, size_t length);
 int uffd_memory_residency(void *address, size_t length, size_t page, uint64_t *bits);
 

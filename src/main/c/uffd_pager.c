@@ -97,8 +97,10 @@ static int open_region(struct uffd_pager *pager, int threads)
     if (result >= 0) {
         // Shared pages stay in the memfd when only the mapping lets go of them; private memory has no MADV_REMOVE.
         uffd_memory_advise(base, paged->length, MADV_REMOVE);
-        result = uffd_memory_advise(base, paged->length, MADV_DONTNEED);
+        result = uffd_memory_empty(base, paged->length, paged->page);
     }
+    if (result > 0) // a new mapping, which nobody has registered yet
+        result = uffd_register(paged->fd, paged->base, paged->length, UFFDIO_REGISTER_MODE_MISSING);
     if (result >= 0)
         result = start_engine(pager, threads);
     if (mprotect(base, paged->length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {

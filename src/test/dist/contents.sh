@@ -14,16 +14,15 @@ names() {
 version=$(sed -n '0,/<version>/s|.*<version>\(.*\)</version>.*|\1|p' pom.xml)
 base=target/dist/userfaultfd-$version
 folders='linux_64 linux_arm linux_arm64 linux_ppc64le linux_riscv64 linux_s390x'
-class='io/github/userfaultfd/([a-z0-9]+/)*[A-Za-z0-9$-]+\.class'
+class='io/github/userfaultfd/([a-z0-9]+/)*[A-Za-z0-9_$-]+\.class'
 common="META-INF/(MANIFEST\.MF|LICENSE|native-image/io\.github\.userfaultfd/userfaultfd/(resource|reflect)-config\.json)|module-info\.class"
 common+="|natives/linux_[a-z0-9]+/libuserfaultfd_jni\.so|$class"
 
 for jar in "$base.jar" "$base-all.jar"; do
   allowed=$common
   if [[ $jar == *-all.jar ]]; then
-    allowed+='|META-INF/licenses/(native-lib-loader|slf4j)\.txt'
-    names "$jar" | grep -q '^META-INF/licenses/native-lib-loader.txt$' || fail "$jar lacks a licence"
-    names "$jar" | grep -q '^META-INF/licenses/slf4j.txt$' || fail "$jar lacks a licence"
+    allowed+='|META-INF/licenses/(jackson-core|native-lib-loader|slf4j)\.txt'
+    [[ $(names "$jar" | grep -c '^META-INF/licenses/') == 3 ]] || fail "$jar lacks a licence"
   fi
   unexpected=$(names "$jar" | grep -Evx "$allowed" || true)
   [[ -z $unexpected ]] || fail "$jar has what nobody expects: $unexpected"
@@ -40,7 +39,7 @@ missing=$(comm -23 <(names "$base.jar") <(names "$base-all.jar"))
 [[ -z $missing ]] || fail "the drop-in jar lacks $missing"
 difference=$(diff <(jar --describe-module --file "$base.jar" | sed 1d | sort) \
   <(jar --describe-module --file "$base-all.jar" | sed 1d | sort) || true)
-expected=$'< requires org.scijava.nativelib'
+expected=$'< requires com.fasterxml.jackson.core static\n< requires org.scijava.nativelib'
 [[ $(grep -E "^[<>] (exports|opens|provides|requires|uses) " <<<"$difference") == "$expected" ]] ||
   fail "the modules differ: $difference"
 for each in sources javadoc; do
@@ -50,7 +49,7 @@ done
 names "$base-sources.jar" | grep -q '^io/github/userfaultfd/Uffd.java$' || fail "no sources in the jar of sources"
 names "$base-javadoc.jar" | grep -q 'io/github/userfaultfd/Uffd.html$' || fail "no pages in the jar of documentation"
 ! names "$base-javadoc.jar" | grep -q 'userfaultfd/internal/' || fail "internal classes are documented"
-for each in native-lib-loader slf4j-api; do
+for each in jackson-core native-lib-loader slf4j-api; do
   grep -q "\"name\" : \"$each\"" target/dist/bom.json || fail "$each is not in the list of contents"
 done
 (cd target/dist && sha256sum --quiet -c SHA256SUMS)

@@ -80,8 +80,8 @@ file_system() { # ARCHITECTURE JDK
     jlink=$(find /usr/lib/jvm -path "*$2*" -name jlink | head -1)
     [[ -n $jlink ]] || { echo "no jlink of JDK $2 in /usr/lib/jvm" >&2; return 1; }
   fi
-  "$jlink" --module-path "$(dirname "$(find "$jdk" -name java.base.jmod)")" --output "$tree/jre" --strip-debug --no-header-files \
-    --no-man-pages --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.unsupported
+  "$jlink" --module-path "$(dirname "$(find "$jdk" -name java.base.jmod)")" --output "$tree/jre" --strip-java-debug-attributes --no-header-files \
+    --no-man-pages --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported
   # Debian's configuration files are links to /etc.
   rm -rf "$tree/jre/conf"
   cp -rL "$jdk/etc/java-$2-openjdk" "$tree/jre/conf"

@@ -51,6 +51,9 @@ class KernelAccessTest {
     @ParameterizedTest
     @EnumSource(FaultEngine.class)
     void filesBothWays(FaultEngine engine) throws Exception {
+        if (engine == FaultEngine.THREAD) {
+            Needs.userModeOnly();
+        }
         try (MemoryRegion source = source(); MemoryRegion region = MemoryRegion.anonymous(BYTES);
                 Pager pager = Pager.of(region, PageSource.memory(source.address(), BYTES)).engine(engine).start();
                 FileChannel file = FileChannel.open(directory.resolve("file"), StandardOpenOption.CREATE, StandardOpenOption.READ,
@@ -68,6 +71,9 @@ class KernelAccessTest {
     @ParameterizedTest
     @EnumSource(FaultEngine.class)
     void socketsBothWays(FaultEngine engine) throws Exception {
+        if (engine == FaultEngine.THREAD) {
+            Needs.userModeOnly();
+        }
         try (MemoryRegion source = source(); MemoryRegion region = MemoryRegion.anonymous(BYTES);
                 Pager pager = Pager.of(region, PageSource.memory(source.address(), BYTES)).engine(engine).start();
                 ServerSocketChannel server = ServerSocketChannel.open().bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));

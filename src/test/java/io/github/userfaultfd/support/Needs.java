@@ -49,6 +49,12 @@ public final class Needs {
                 "a userfaultfd that is not user-mode-only needs a right");
     }
 
+    /** Faults of the kernel are refused only from Linux 5.11 on; before, a handler thread serves them whatever was asked for. */
+    public static void userModeOnly() {
+        assumeTrue(SYSTEM.attempts().stream().anyMatch(each -> each.userModeOnly() && each.opened()),
+                "Linux " + SYSTEM.kernel() + " cannot leave out faults of the kernel (5.11)");
+    }
+
     public static boolean isRoot() {
         return "root".equals(System.getProperty("user.name"));
     }

@@ -14,7 +14,7 @@ names() {
 version=$(sed -n '0,/<version>/s|.*<version>\(.*\)</version>.*|\1|p' pom.xml)
 base=target/dist/userfaultfd-$version
 folders='linux_64 linux_arm linux_arm64 linux_ppc64le linux_riscv64 linux_s390x'
-class='io/github/userfaultfd/([a-z0-9]+/)*[A-Za-z0-9_$-]+\.class'
+class='io/github/userfaultfd/([a-z0-9_]+/)*[A-Za-z0-9_$-]+\.class'
 common="META-INF/(MANIFEST\.MF|LICENSE|native-image/io\.github\.userfaultfd/userfaultfd/(resource|reflect)-config\.json)|module-info\.class"
 common+="|natives/linux_[a-z0-9]+/libuserfaultfd_jni\.so|$class"
 

@@ -3,13 +3,13 @@
 # matrix.sh GUEST...
 # Runs the tests under real kernels, each in a virtual machine of qemu without hardware support, and writes docs/kernels.md. A guest is
 # SERIES:PROCESSOR:JDK, such as 5.10:amd64:17 or 7.3-16k:arm64:25. Needs the classes and libraries of 'make dist' and 'make test'.
-# MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names the packages of tests, MATRIX_TABLE the file that is written.
+# MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names packages and classes of tests, MATRIX_TABLE the file that is written.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
 export MATRIX_CACHE=${MATRIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/userfaultfd-matrix}
 root=io.github.userfaultfd
-packages=${MATRIX_PACKAGES:-$root.memory $root.paging $root.snapshot $root.conformance $root.internal $root.Uffd}
+packages=${MATRIX_PACKAGES:-$root.memory $root.paging $root.snapshot $root.conformance $root.internal $root.FeatureTest $root.UffdBuilderTest $root.UffdTest}
 table=${MATRIX_TABLE:-docs/kernels.md}
 deadline=${MATRIX_DEADLINE:-900}
 work=target/matrix
@@ -82,6 +82,7 @@ file_system() { # ARCHITECTURE JDK
   fi
   "$jlink" --module-path "$(dirname "$(find "$jdk" -name java.base.jmod)")" --output "$tree/jre" --strip-java-debug-attributes --no-header-files \
     --no-man-pages --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported
+  find "$tree/jre" -name '*.debuginfo' -delete
   # Debian's configuration files are links to /etc.
   rm -rf "$tree/jre/conf"
   cp -rL "$jdk/etc/java-$2-openjdk" "$tree/jre/conf"
@@ -113,7 +114,7 @@ boot() { # SERIES ARCHITECTURE JDK
 mkdir -p "$work"
 mvn -B -q -ntp dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile="$work/classpath"
 tr ':' '\n' <"$work/classpath" | grep -E '/(junit|opentest4j|apiguardian)[^/]*\.jar$' >"$work/junit"
-rm -rf "$work/images" "$work/trees"
+rm -rf "$work"/{images,trees} "$work"/*.log
 
 rows=()
 failures=0
@@ -141,7 +142,7 @@ done
 {
   echo "# Kernels"
   echo
-  echo "Written by \`make matrix\`: the tests of $(wc -w <<<"$packages") packages in virtual machines with Debian's kernels."
+  echo "Written by \`make matrix\`: the tests in \`${packages//$root./}\` in virtual machines with Debian's kernels."
   echo
   echo "| kernel | JDK | page size | features | processor | user | passed | skipped | failed | time |"
   echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"

@@ -16,7 +16,7 @@ import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
-/** Runs the tests of packages in a guest of the kernel matrix, where there is no Maven, and prints what a script can read. */
+/** Runs packages and classes of tests in a guest of the kernel matrix, where there is no Maven, and prints what a script can read. */
 public final class GuestRun {
     private static final int STACK_LINES = 12;
 
@@ -62,12 +62,13 @@ public final class GuestRun {
         }
     }
 
-    public static void main(String[] packages) {
+    public static void main(String[] tests) {
         SystemSupport system = SystemSupport.probe();
         System.out.printf("SYSTEM kernel %s, JDK %s, page %d, features 0x%x%n", system.kernel(),
                 Runtime.version().feature(), system.pageSize(), system.rawFeatures());
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(Arrays.stream(packages).map(DiscoverySelectors::selectPackage).toList())
+                .selectors(Arrays.stream(tests).map(each -> each.endsWith("Test")
+                        ? DiscoverySelectors.selectClass(each) : DiscoverySelectors.selectPackage(each)).toList())
                 .filters(ClassNameFilter.includeClassNamePatterns(".*Test"))
                 .build();
         Counts counts = new Counts();

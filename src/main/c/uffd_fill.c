@@ -90,14 +90,15 @@ static void mark_failed(struct uffd_paged *paged, size_t at, int error)
     atomic_fetch_or(&paged->failed_pages[index / 64], UINT64_C(1) << (index % 64));
 }
 
-// No lock; any thread and signal handlers. The bits are looked at for each fill of a range; without the policy there are none.
+// No lock; any thread and signal handlers. Without the policy there are no bits.
 static bool is_failed(const struct uffd_paged *paged, size_t at)
 {
     size_t index = at / paged->page;
     return paged->failed_pages && (atomic_load(&paged->failed_pages[index / 64]) >> (index % 64) & 1);
 }
 
-// No lock; any thread and signal handlers. The policy FILL: the page becomes the pattern and is noted, before it can be seen.
+// No lock; any thread and signal handlers. The policy FILL: the page becomes the pattern and is noted, before it can be seen. One
+// that another thread filled well at that moment stays noted: rather a false alarm than the other way round.
 static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
 {
     mark_failed(paged, at, error);
@@ -158,13 +159,13 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     return 0;
 }
 
-// No lock; any thread. One run of a range: bytes done, of a page that is there too.
+// No lock; any thread. One run of a range: bytes done, of a page that is there too unless it is the pattern.
 static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_stripe *stripe)
 {
-    if (is_failed(paged, at))
-        return -atomic_load(&paged->failed_errno);
     int64_t done = copy_run(paged, at, end, stripe);
     if (done == -EEXIST) {
+        if (is_failed(paged, at))
+            return -atomic_load(&paged->failed_errno);
         uffd_wake(paged->fd, paged->base + at, paged->page);
         return (int64_t)paged->page;
     }

@@ -4,6 +4,7 @@
 #include "uffd_abi.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +20,24 @@ static int memory_file(const char *name, size_t length)
         return -error;
     }
     return fd;
+}
+
+// The file that stands in for regions that are gone. Opened with the first region and kept, so that giving one up never fails
+// for want of a descriptor.
+static _Atomic(int) nothing = -1;
+
+// No lock; any thread.
+static int prepare_retiring(void)
+{
+    if (atomic_load(&nothing) >= 0)
+        return 0;
+    int fd = memory_file("userfaultfd-retired", 0);
+    if (fd < 0)
+        return fd;
+    int none = -1;
+    if (!atomic_compare_exchange_strong(&nothing, &none, fd))
+        close(fd);
+    return 0;
 }
 
 // No lock; any thread. The memfd mapped twice: the second mapping is for whoever makes the pages of the first.
@@ -47,6 +66,9 @@ static int map_shared(size_t length, struct uffd_memory *memory)
 // No lock; any thread. Huge pages are reserved here (no MAP_NORESERVE), so that a lack of them is an error now and no SIGBUS later.
 int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *memory)
 {
+    int failed = prepare_retiring();
+    if (failed)
+        return failed;
     if (kind == UFFD_MEMORY_SHARED)
         return map_shared(length, memory);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -71,13 +93,11 @@ int uffd_memory_unmap(void *address, size_t length)
 // back, the addresses stay taken, and every access raises SIGBUS. Waiters of a userfaultfd sleep on until UFFDIO_WAKE.
 int uffd_memory_retire(void *address, size_t length)
 {
-    int fd = memory_file("userfaultfd-retired", 0);
-    if (fd < 0)
-        return fd;
-    void *over = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0);
-    int error = errno;
-    close(fd);
-    return over == MAP_FAILED ? -error : 0;
+    int failed = prepare_retiring();
+    if (failed)
+        return failed;
+    int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE;
+    return mmap(address, length, PROT_READ | PROT_WRITE, flags, atomic_load(&nothing), 0) == MAP_FAILED ? -errno : 0;
 }
 
 // No lock; any thread.

@@ -69,7 +69,7 @@ static int start_engine(struct uffd_pager *pager, int threads)
         return uffd_threads_start(&pager->paged, threads, &pager->threads);
     int failed = uffd_sigbus_install();
     if (!failed && !uffd_sigbus_is_ours())
-        failed = -EBUSY;
+        failed = -ENOTSUP;
     return failed ? failed : uffd_inline_add(&pager->paged);
 }
 

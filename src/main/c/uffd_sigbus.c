@@ -133,7 +133,10 @@ static int install(void)
     if (uffd_sigbus_is_ours())
         return 0;
 #ifdef UFFD_RAW_SIGACTION
-    // Swallowed by an interposed sigaction(): what the kernel has now is the JVM's, with a restorer that can serve ours too.
+    // Swallowed by an interposed sigaction() (libjsig): what the kernel has now is the JVM's, with a restorer that can serve ours
+    // too. The JVM hands on to what the interposer keeps: were that ours, the two would call each other for ever.
+    if (sigaction(SIGBUS, &previous, NULL) < 0)
+        return -errno;
     struct uffd_kernel_sigaction raw;
     int failed = raw_sigaction(NULL, &raw);
     if (failed)
@@ -146,7 +149,7 @@ static int install(void)
     if (failed)
         return failed;
 #endif
-    return uffd_sigbus_is_ours() ? 0 : -EBUSY;
+    return uffd_sigbus_is_ours() ? 0 : -ENOTSUP;
 }
 
 // Takes install_lock; any thread, not in a signal handler. Again after a success it does nothing, even if replaced since:

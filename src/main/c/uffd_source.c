@@ -17,8 +17,22 @@ static void set_name(struct uffd_source *source, const char *name)
     memcpy(source->name, name, strlen(name) + 1);
 }
 
-// No lock; any thread. Maps [offset, offset + length) read-only over zeros that reach to `mapped`, so that a page of the
-// region which the file fills in part ends in zeros.
+// No lock; any thread. Reads a range of the file whole, or says why not.
+static int read_whole(int fd, char *to, size_t length, int64_t offset)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t result = pread(fd, to + done, length - done, offset + (int64_t)done);
+        if (result < 0 && errno == EINTR)
+            continue;
+        if (result <= 0)
+            return result < 0 ? -errno : -EINVAL;
+        done += (size_t)result;
+    }
+    return 0;
+}
+
+// No lock; any thread. Maps [offset, offset + length) read-only over zeros that reach to `mapped`. What is less than a page at the
+// end is read instead: a mapped page would go on with whatever follows in the file, now or when it grows.
 static int map_file(struct uffd_source *source, int64_t offset, size_t length, size_t mapped)
 {
     void *base = mmap(NULL, mapped, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -26,7 +40,18 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
         return -errno;
     source->base = base;
     source->mapped = mapped;
-    return mmap(base, length, PROT_READ, MAP_SHARED | MAP_FIXED, source->fd, offset) == MAP_FAILED ? -errno : 0;
+    size_t page = (size_t)getpagesize();
+    size_t rest = length % page;
+    size_t whole = length - rest;
+    if (whole > 0 && mmap(base, whole, PROT_READ, MAP_SHARED | MAP_FIXED, source->fd, offset) == MAP_FAILED)
+        return -errno;
+    if (rest == 0)
+        return 0;
+    char *last = source->base + whole;
+    if (mprotect(last, page, PROT_READ | PROT_WRITE) < 0)
+        return -errno;
+    int failed = read_whole(source->fd, last, rest, offset + (int64_t)whole);
+    return failed == 0 && mprotect(last, page, PROT_READ) < 0 ? -errno : failed;
 }
 
 // No lock; any thread. -EINVAL if the file is shorter than asked; the source owns its descriptor and mapping.

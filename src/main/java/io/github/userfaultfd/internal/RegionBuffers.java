@@ -25,8 +25,11 @@ public abstract class RegionBuffers {
         return Runtime.version().feature() >= FOREIGN_MEMORY_API ? new OfSegments() : new OfJni();
     }
 
-    /** {@return a new buffer; whoever holds it or a slice of it keeps its identity reachable} */
+    /** {@return a new buffer} */
     public abstract ByteBuffer create(long address, int length);
+
+    /** {@return what is reachable as long as the buffer is, or a slice of it, or a MemorySegment of either} */
+    public abstract Object keptBy(ByteBuffer buffer);
 
     /**
      * Makes every buffer unusable, if the JDK can do that.
@@ -42,6 +45,11 @@ public abstract class RegionBuffers {
         }
 
         @Override
+        public Object keptBy(ByteBuffer buffer) {
+            return buffer;
+        }
+
+        @Override
         void invalidate() {
             // RegionOwner replaces the mapping.
         }
@@ -49,6 +57,7 @@ public abstract class RegionBuffers {
 
     private static final class OfSegments extends RegionBuffers {
         private static final MethodHandle OF_SHARED;
+        private static final MethodHandle SCOPE;
         private static final MethodHandle CLOSE;
         private static final MethodHandle OF_ADDRESS;
         private static final MethodHandle REINTERPRET;
@@ -60,6 +69,8 @@ public abstract class RegionBuffers {
                 Class<?> segment = Class.forName("java.lang.foreign.MemorySegment");
                 MethodHandles.Lookup lookup = MethodHandles.lookup();
                 OF_SHARED = erased(lookup.findStatic(arena, "ofShared", MethodType.methodType(arena)));
+                SCOPE = erased(lookup.findVirtual(arena, "scope",
+                        MethodType.methodType(Class.forName("java.lang.foreign.MemorySegment$Scope"))));
                 CLOSE = erased(lookup.findVirtual(arena, "close", MethodType.methodType(void.class)));
                 OF_ADDRESS = erased(lookup.findStatic(segment, "ofAddress", MethodType.methodType(segment, long.class)));
                 REINTERPRET = erased(lookup.findVirtual(segment, "reinterpret",
@@ -88,6 +99,12 @@ public abstract class RegionBuffers {
                 Object segment = (Object) REINTERPRET.invokeExact(at, (Object) (long) length, arena, (Object) null);
                 return (ByteBuffer) AS_BYTE_BUFFER.invokeExact(segment);
             });
+        }
+
+        /** A segment of a buffer lets go of the buffer, but not of the scope of the arena. */
+        @Override
+        public Object keptBy(ByteBuffer buffer) {
+            return buffer.capacity() > LONGEST_OF_SEGMENT ? buffer : invoke(() -> (Object) SCOPE.invokeExact(arena));
         }
 
         @Override

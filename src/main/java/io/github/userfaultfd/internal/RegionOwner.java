@@ -178,6 +178,10 @@ public final class RegionOwner implements Runnable {
             boolean open = uses.close();
             uses.awaitIdle(() -> { });
             endService();
+            if (service() != null) {
+                // It could not let go: whatever came to these addresses next would be served by it.
+                return;
+            }
             freeLeftover();
             LIVE.remove(address, this);
             Native.unmap(address, length);

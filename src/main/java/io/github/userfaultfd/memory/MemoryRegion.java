@@ -202,7 +202,7 @@ public final class MemoryRegion implements AutoCloseable {
     private ByteBuffer master(long at, int length) {
         ByteBuffer master = buffers.create(at, length);
         owner.hold();
-        Net.watch(master, owner::drop);
+        Net.watch(buffers.keptBy(master), owner::drop);
         return master;
     }
 

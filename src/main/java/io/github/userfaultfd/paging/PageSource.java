@@ -22,7 +22,8 @@ public abstract sealed class PageSource {
     private PageSource() {}
 
     /**
-     * A whole file, mapped read-only while it is in use. It must not be cut short meanwhile; one that is ends the process.
+     * A whole file, mapped read-only while it is in use. It must not be cut short meanwhile; one that is ends the process. What is
+     * less than a page at its end is read when the pager starts.
      *
      * @param path a regular file
      * @return the source
@@ -32,7 +33,7 @@ public abstract sealed class PageSource {
     }
 
     /**
-     * A part of a file, mapped read-only while it is in use.
+     * A part of a file, mapped read-only while it is in use. What is less than a page at its end is read when the pager starts.
      *
      * @param path a regular file
      * @param offset where the part begins, a multiple of the system's page size

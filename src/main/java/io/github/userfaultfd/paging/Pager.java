@@ -68,7 +68,15 @@ public final class Pager implements AutoCloseable {
     private final class Service implements RegionOwner.Service {
         @Override
         public boolean fill(long offset, long length) throws IOException {
-            Pager.this.fill("fetch", offset, length);
+            // While the pager closes, a touch waits for it or finds its pages there.
+            if (!uses.acquire()) {
+                return false;
+            }
+            try {
+                Pager.this.fill("fetch", offset, length);
+            } finally {
+                uses.release();
+            }
             return true;
         }
 
@@ -153,7 +161,7 @@ public final class Pager implements AutoCloseable {
     }
 
     private UffdException refused(int errno) {
-        if (engine == FaultEngine.INLINE && Native.sigbusIsOurs() == 0) {
+        if (errno == Abi.EOPNOTSUPP) {
             return new InlineUnavailableException(errno,
                     "other code of this process has replaced the SIGBUS handler of this library");
         }
@@ -207,20 +215,21 @@ public final class Pager implements AutoCloseable {
         if (length > 0) {
             long page = owner.pageSize();
             long from = offset / page * page;
-            fill("prefetch", from, (offset + length + page - 1) / page * page - from);
+            enter();
+            try {
+                fill("prefetch", from, (offset + length + page - 1) / page * page - from);
+            } finally {
+                uses.release();
+            }
         }
     }
 
+    /** The caller holds a use. */
     private void fill(String operation, long offset, long length) throws IOException {
-        enter();
-        try {
-            int failed = Native.pagerFill(handle, offset, length);
-            if (failed < 0) {
-                throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes",
-                        "a page cannot be filled from " + source);
-            }
-        } finally {
-            uses.release();
+        int failed = Native.pagerFill(handle, offset, length);
+        if (failed < 0) {
+            throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes",
+                    "a page cannot be filled from " + source);
         }
     }
 
@@ -288,7 +297,7 @@ public final class Pager implements AutoCloseable {
     public PagerStats stats() {
         enter();
         try {
-            return readStats();
+            return readStats(new Scratch(Abi.STATS_LONGS));
         } finally {
             uses.release();
         }
@@ -300,14 +309,13 @@ public final class Pager implements AutoCloseable {
             return Optional.empty();
         }
         try {
-            return Optional.of(readStats());
+            return Optional.of(readStats(new Scratch(Abi.STATS_LONGS)));
         } finally {
             uses.release();
         }
     }
 
-    private PagerStats readStats() {
-        Scratch stats = new Scratch(Abi.STATS_LONGS);
+    private PagerStats readStats(Scratch stats) {
         stats.pass(address -> Native.pagerStats(handle, address));
         long pages = stats.get(Abi.STATS_PAGES);
         return new PagerStats(stats.get(Abi.STATS_FAULTS), pages, pages * owner.pageSize(), stats.get(Abi.STATS_PRESENT),
@@ -337,13 +345,14 @@ public final class Pager implements AutoCloseable {
 
     /** Ends once. While it fills, nobody may discard pages: one discarded behind its back would turn into zeros. */
     private Optional<UffdException> end(Close how) {
+        Scratch room = new Scratch(Abi.STATS_LONGS);
         if (!uses.close()) {
             return Optional.empty();
         }
         owner.pages().writeLock().lock();
         try {
             uses.awaitIdle(() -> { });
-            PagerStats last = readStats();
+            PagerStats last = readStats(room);
             int failed = how == Close.FILL ? Native.pagerFinish(handle) : Native.pagerDetach(handle);
             if (failed < 0) {
                 uses.reopen();

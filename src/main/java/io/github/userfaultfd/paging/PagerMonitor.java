@@ -41,7 +41,12 @@ final class PagerMonitor implements Runnable {
     public void run() {
         while (!ends()) {
             for (Pager each : Pager.open()) {
-                look(each);
+                try {
+                    look(each);
+                } catch (RuntimeException | Error e) {
+                    // Such as no memory: the other pagers rely on this thread.
+                    LOG.log(Level.ERROR, "looking at " + each + " failed", e);
+                }
             }
             try {
                 Thread.sleep(EVERY_MILLIS);

@@ -18,6 +18,7 @@ import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -39,7 +40,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** What may hang or die, each in a JVM of its own. */
 class PagingChildTest {
     private static final long PAGE = PageSize.system().bytes();
-    private static final Duration DEADLINE = Duration.ofSeconds(60);
+    /** Only a hang takes that long, even on a machine that has much else to do. */
+    private static final Duration DEADLINE = Duration.ofSeconds(180);
 
     @TempDir
     private Path directory;
@@ -399,13 +401,96 @@ class PagingChildTest {
         assertEquals("both read\n", result.output());
     }
 
+    /** Runs a program of src/test/java25, which only a newer JDK can compile. */
+    private static String newer(String program) throws Exception {
+        return ChildJvm.run(DEADLINE, List.of(Needs.newerJava().toString(), "--enable-native-access=ALL-UNNAMED", "-cp",
+                ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*",
+                ChildJvm.root().resolve("src/test/java25/" + program).toString())).assertExit(0).output();
+    }
+
+    @Test
+    void aSegmentOfABufferKeepsTheAddresses() throws Exception {
+        String output = newer("KeptSegment.java");
+        assertTrue(output.contains("kept 0\n") && output.endsWith("given back\n"), output);
+    }
+
+    /** Faults that are no affair of this library: a file cut short behind a plain mapping, and a SIGBUS that somebody sends. */
+    static final class OthersFaults {
+        public static void main(String[] arguments) throws Exception {
+            Path file = Path.of(arguments[0]);
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE); Pager pager = Pager.of(region, PageSource.zeros())
+                    .engine(FaultEngine.INLINE).start(); FileChannel channel = FileChannel.open(file, StandardOpenOption.READ,
+                    StandardOpenOption.WRITE)) {
+                System.out.println("paged " + region.asByteBuffer(0, 1).get(0));
+                pager.check();
+                ByteBuffer mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, 4 * PAGE);
+                channel.truncate(PAGE);
+                int sum = 0;
+                for (int i = 0; i < 100_000; i++) {
+                    sum += mapped.get(3 * (int) PAGE + i % 8);
+                }
+                System.out.println("read behind the end " + sum);
+            } catch (InternalError e) {
+                System.out.println("told by the JVM");
+            }
+            new ProcessBuilder("kill", "-BUS", Long.toString(ProcessHandle.current().pid())).inheritIO().start().waitFor();
+            Thread.sleep(DEADLINE.toMillis());
+        }
+    }
+
+    /** With libjsig, which swallows our sigaction(), the JVM's handler is still the next in the chain, and no circle. */
+    @Test
+    void aFaultThatIsNotOursIsTheJvmsUnderLibjsigToo() throws Exception {
+        Path jsig = ChildJvm.java().toRealPath().getParent().getParent().resolve("lib/libjsig.so");
+        assertTrue(Files.exists(jsig), jsig.toString());
+        for (String preload : new String[] {"", jsig.toString()}) {
+            Path file = Files.write(directory.resolve("cut"), new byte[(int) (4 * PAGE)]);
+            String output = new ChildJvm().startedBy("env", "LD_PRELOAD=" + preload)
+                    .options("-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=" + directory.resolve("error"))
+                    .run(DEADLINE, OthersFaults.class, file.toString()).assertExit(1).output();
+            assertTrue(output.startsWith("paged 0\ntold by the JVM\n") && output.contains("SIGBUS"), preload + output);
+            Files.delete(directory.resolve("error"));
+        }
+    }
+
+    /** Uses up all descriptors and closes. */
+    static final class NoDescriptorLeft {
+        public static void main(String[] arguments) throws Exception {
+            // Classes are files too: those of closing are loaded here.
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+                Pager.of(region, PageSource.zeros()).onClose(Close.DETACH).start().close();
+            }
+            MemoryRegion region = MemoryRegion.anonymous(4 * PAGE);
+            Pager pager = Pager.of(region, PageSource.zeros()).onClose(Close.DETACH).start();
+            MemoryRegion other = MemoryRegion.anonymous(4 * PAGE);
+            List<FileChannel> open = new ArrayList<>();
+            boolean full = false;
+            while (!full) {
+                try {
+                    open.add(FileChannel.open(Path.of("/proc/self/maps")));
+                } catch (IOException e) {
+                    full = true;
+                }
+            }
+            other.close();
+            pager.close();
+            region.close();
+            for (FileChannel each : open) {
+                each.close();
+            }
+            System.out.println("closed");
+        }
+    }
+
+    @Test
+    void closingNeedsNoDescriptor() throws Exception {
+        assertEquals("closed\n", new ChildJvm().startedBy("prlimit", "--nofile=100").run(DEADLINE, NoDescriptorLeft.class)
+                .assertExit(0).output());
+    }
+
     @Test
     void aReplacedSignalHandlerIsTold() throws Exception {
-        Path java = Needs.newerJava();
-        ChildJvm.Result result = ChildJvm.run(DEADLINE, List.of(java.toString(), "--enable-native-access=ALL-UNNAMED", "-cp",
-                ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*",
-                ChildJvm.root().resolve("src/test/java25/ReplacedHandler.java").toString())).assertExit(0);
-        String output = result.output();
+        String output = newer("ReplacedHandler.java");
         assertTrue(output.contains("check of Pager[INLINE"), output);
         assertTrue(output.contains("INLINE refused: start with engine INLINE: "), output);
         assertTrue(output.contains("AUTO took THREAD"), output);

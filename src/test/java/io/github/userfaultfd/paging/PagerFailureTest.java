@@ -115,6 +115,24 @@ class PagerFailureTest {
         region.close();
     }
 
+    /** A failed page that was discarded is missing like any other, and good again once the source is. */
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aFailedPageThatWasDiscardedCanBeFetched(FaultEngine engine) throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(content.length);
+                Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).faultAround(PAGE)
+                        .onFailure(FailurePolicy.FILL).start()) {
+            cut(10 * PAGE);
+            assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(50L * PAGE, 8).getLong(0));
+            Files.write(file, content, StandardOpenOption.WRITE);
+            fails(() -> pager.prefetch(49L * PAGE, 3L * PAGE));
+            region.discard(50L * PAGE, PAGE);
+            region.fetch(49L * PAGE, 3L * PAGE);
+            pager.check();
+            assertEquals(content[50 * PAGE + 7], region.asByteBuffer(50L * PAGE + 7, 1).get(0));
+        }
+    }
+
     /** To close is what a listener is likely to do. */
     @ParameterizedTest
     @EnumSource(FaultEngine.class)

@@ -20,8 +20,10 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
@@ -442,6 +444,26 @@ class PagerTest {
                 assertEquals(PAGES * PAGE, event.getLong("bytes"));
                 assertTrue(event.getLong("faults") > 0);
             }
+        }
+    }
+
+    /** Also when the file goes on behind the part, and when it grows meanwhile. */
+    @Test
+    void whatFollowsThePartIsZeros() throws Exception {
+        int part = (int) (2 * PAGE + 100);
+        try (MemoryRegion region = MemoryRegion.anonymous(part);
+                Pager pager = Pager.of(region, PageSource.file(file, PAGE, part)).start();
+                MemoryRegion whole = MemoryRegion.anonymous(content.length + 5);
+                Pager other = Pager.of(whole, PageSource.file(Files.write(directory.resolve("grows"),
+                        Arrays.copyOf(content, content.length - 5)))).start()) {
+            Files.write(directory.resolve("grows"), new byte[] {1, 2, 3}, StandardOpenOption.APPEND);
+            for (int i = 0; i < region.size(); i++) {
+                assertEquals(i < part ? content[(int) PAGE + i] : 0, region.asByteBuffer(i, 1).get(0), "at " + i);
+            }
+            assertEquals(content[content.length - 6], whole.asByteBuffer(content.length - 6L, 1).get(0));
+            assertEquals(0, whole.asByteBuffer(content.length - 5L, 1).get(0));
+            pager.check();
+            other.check();
         }
     }
 

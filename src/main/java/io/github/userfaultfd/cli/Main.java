@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** {@code java -jar userfaultfd.jar COMMAND}. */
 public final class Main {
@@ -21,6 +22,9 @@ public final class Main {
                             serve the page faults of Firecracker microVMs that are restored from a snapshot: S is made,
                             FILE is the snapshot's memory file or an http(s) URL; TRACE tells which pages were touched
                             first, of the first microVM; with --once, end with it
+              doctor [--json]
+                            try everything that the library needs of this system, and say what to do about what is missing;
+                            the exit code is 0 if paging works
               help          this text
               version       the version of the library
             """;
@@ -54,6 +58,12 @@ public final class Main {
                         return misused(e.getMessage(), err);
                     }
                 }
+                case "doctor" -> {
+                    if (!rest.isEmpty() && !rest.equals(List.of("--json"))) {
+                        return misused("doctor takes no argument but --json, not " + String.join(" ", rest), err);
+                    }
+                    return doctor(!rest.isEmpty(), out) ? 0 : FAILED;
+                }
                 case "help", "--help", "-h" -> out.print(USAGE);
                 case "version", "--version" -> out.println(version());
                 case "" -> {
@@ -66,14 +76,28 @@ public final class Main {
             }
             return 0;
         } catch (Exception | LinkageError e) {
-            Throwable cause = e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e;
-            err.println("userfaultfd: " + command + ": " + words(cause));
+            err.println("userfaultfd: " + command + ": " + words(cause(e)));
             return FAILED;
         }
     }
 
+    private static boolean doctor(boolean json, PrintStream out) throws IOException {
+        Map<String, List<Finding>> sections = Doctor.examine();
+        if (json) {
+            DoctorReport.json(sections, out);
+        } else {
+            DoctorReport.text(sections, out);
+        }
+        return Doctor.works(sections);
+    }
+
+    /** What made a class of the library unusable is why it cannot be used. */
+    static Throwable cause(Throwable e) {
+        return e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e;
+    }
+
     /** The messages of this library are sentences; others, such as that of FileSystemException, need their class's name. */
-    private static String words(Throwable cause) {
+    static String words(Throwable cause) {
         boolean ours = cause instanceof UffdException || cause instanceof UnsatisfiedLinkError
                 || cause.getClass() == IOException.class;
         return ours ? cause.getMessage().replaceFirst("^userfaultfd: ", "") : cause.toString();

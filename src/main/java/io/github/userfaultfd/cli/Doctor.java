@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.cli;
+
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.Ioctl;
+import io.github.userfaultfd.OpenMethod;
+import io.github.userfaultfd.SystemSupport;
+import io.github.userfaultfd.internal.NativeLibrary;
+import io.github.userfaultfd.internal.ProcFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** Looks at everything the library depends on, by trying it, and says what to do about what is missing. */
+final class Doctor {
+    static final String SELF_TEST = "Self-test";
+    private static final int CAP_SYS_PTRACE = 19;
+
+    private final Map<String, List<Finding>> sections = new LinkedHashMap<>();
+
+    private Doctor() {}
+
+    /** {@return what was found, by section, in the order of reading} */
+    static Map<String, List<Finding>> examine() {
+        Doctor doctor = new Doctor();
+        doctor.sections.put("System", system());
+        doctor.sections.put("This process", process());
+        Finding library;
+        try {
+            SystemSupport support = SystemSupport.probe();
+            library = Finding.yes("native library", "loaded from " + NativeLibrary.loadedFrom());
+            doctor.sections.put("Native library", List.of(library));
+            doctor.examine(support);
+        } catch (LinkageError e) {
+            doctor.sections.put("Native library", List.of(notLoaded(Main.words(Main.cause(e)))));
+        }
+        return doctor.sections;
+    }
+
+    /** {@return whether paging works: at least one way of the self-test} */
+    static boolean works(Map<String, List<Finding>> sections) {
+        return sections.getOrDefault(SELF_TEST, List.of()).stream().anyMatch(Finding::isYes);
+    }
+
+    private void examine(SystemSupport support) {
+        sections.put("Opening a userfaultfd", support.attempts().stream().map(Doctor::attempt).toList());
+        sections.put("Features", support.canOpen() ? features(support) : List.of(unknown("features")));
+        sections.put("Ioctls", support.canOpen() ? ioctls(support) : List.of(unknown("ioctls")));
+        sections.put("Memory", memory(support));
+        sections.put(SELF_TEST, support.canOpen() ? SelfTest.run(support)
+                : List.of(Finding.no("paging", "nothing to try it with: no userfaultfd can be opened, see above")));
+    }
+
+    private static Finding notLoaded(String words) {
+        int at = words.indexOf("; name ");
+        String found = at < 0 ? words : words.substring(0, at);
+        return Finding.no("native library", found, at < 0 ? "" : words.substring(at + 2));
+    }
+
+    private static Finding unknown(String what) {
+        return Finding.no(what, "not known, because no userfaultfd can be opened");
+    }
+
+    private static List<Finding> system() {
+        return List.of(
+                Finding.info("kernel", System.getProperty("os.name") + " " + System.getProperty("os.version")),
+                Finding.info("processor", System.getProperty("os.arch") + ", " + Runtime.getRuntime().availableProcessors()
+                        + " available"),
+                Finding.info("C library", libc()),
+                Finding.info("Java", System.getProperty("java.vm.name") + " " + Runtime.version()),
+                Finding.info("container", container()));
+    }
+
+    /** The dynamic loader and libc of this process tell. */
+    private static String libc() {
+        try {
+            List<String> files = Files.readAllLines(Path.of("/proc/self/maps")).stream()
+                    .filter(line -> line.contains("/")).map(line -> line.substring(line.indexOf('/'))).distinct().toList();
+            return files.stream().filter(each -> each.contains("/ld-musl")).findFirst().map(each -> "musl, " + each)
+                    .or(() -> files.stream().filter(each -> each.matches(".*/libc[.-][^/]*so[^/]*")).findFirst()
+                            .map(each -> "glibc, " + each))
+                    .orElse("not known");
+        } catch (IOException e) {
+            return "not known: " + e;
+        }
+    }
+
+    private static String container() {
+        List<String> signs = new ArrayList<>();
+        for (String each : new String[] {"/.dockerenv", "/run/.containerenv"}) {
+            if (Files.exists(Path.of(each))) {
+                signs.add(each);
+            }
+        }
+        if (System.getenv("container") != null) {
+            signs.add("the environment variable container=" + System.getenv("container"));
+        }
+        ProcFiles.line("/proc/1/cgroup").filter(line -> line.matches(".*(docker|kubepods|containerd|lxc|libpod).*"))
+                .ifPresent(line -> signs.add("/proc/1/cgroup: " + line));
+        return signs.isEmpty() ? "no sign of one" : String.join(", ", signs);
+    }
+
+    private static List<Finding> process() {
+        boolean capable = (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
+        String seccomp = switch ((int) ProcFiles.statusHex("Seccomp")) {
+            case 0 -> "none";
+            case 1 -> "strict";
+            default -> "a filter is active";
+        };
+        String user = ProcFiles.field("/proc/thread-self/status", "Uid").map(each -> each.split("\\s+")[1]).orElse("not known");
+        return List.of(Finding.info("user", System.getProperty("user.name") + ", effective uid " + user),
+                Finding.info("CAP_SYS_PTRACE", capable ? "yes" : "no"), Finding.info("seccomp", seccomp),
+                Finding.info("vm.unprivileged_userfaultfd", ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd")
+                        .orElse("the kernel does not have the setting")));
+    }
+
+    private static Finding attempt(SystemSupport.Attempt attempt) {
+        String name = (attempt.method() == OpenMethod.DEVICE ? "/dev/userfaultfd" : "the system call")
+                + (attempt.userModeOnly() ? ", user mode only" : ", all faults");
+        return attempt.opened() ? Finding.yes(name, "opens")
+                : Finding.no(name, attempt.toString().replaceFirst("^[^:]*: ", ""));
+    }
+
+    private static List<Finding> features(SystemSupport support) {
+        Set<Feature> granted = support.features();
+        List<Finding> found = new ArrayList<>();
+        for (Feature each : Feature.values()) {
+            found.add(granted.contains(each) ? Finding.yes(each.name(), "Linux " + each.since())
+                    : Finding.no(each.name(), "missing; " + without(each), kernelOf(each.since())));
+        }
+        String names = Feature.names(support.rawFeatures());
+        if (names.contains("bit ")) {
+            found.add(Finding.info("newer than this library", names));
+        }
+        return found;
+    }
+
+    private static String kernelOf(String since) {
+        return "Linux " + since + " or newer, if it was built with that";
+    }
+
+    /** What a user of this library has instead. */
+    private static String without(Feature feature) {
+        return switch (feature) {
+            case SIGBUS -> "Pager serves with FaultEngine.THREAD";
+            case MISSING_SHMEM, MISSING_HUGETLBFS -> "Pager serves other kinds of memory";
+            case WP_ASYNC -> "what was written is found out by faults, which is slower";
+            case PAGEFAULT_FLAG_WP -> "nothing can be tracked or snapshotted";
+            case WP_HUGETLBFS_SHMEM -> "only anonymous memory can be tracked and snapshotted";
+            case WP_UNPOPULATED -> "missing pages are made before they are protected";
+            case EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP -> "whoever serves another process does not hear of that";
+            case MINOR_SHMEM, MINOR_HUGETLBFS, MOVE, POISON, THREAD_ID, EXACT_ADDRESS, RWP, RWP_ASYNC ->
+                "only users of Uffd itself miss it";
+        };
+    }
+
+    private static List<Finding> ioctls(SystemSupport support) {
+        List<Finding> found = new ArrayList<>();
+        for (Ioctl each : Ioctl.values()) {
+            found.add(support.ioctls().contains(each) ? Finding.yes(each.name(), "Linux " + each.since())
+                    : Finding.no(each.name(), "missing", kernelOf(each.since())));
+        }
+        return found;
+    }
+
+    private static List<Finding> memory(SystemSupport support) {
+        List<Finding> found = new ArrayList<>();
+        found.add(Finding.info("page size", support.pageSize() + " bytes"));
+        support.hugePages().forEach((size, free) -> found.add(free > 0
+                ? Finding.yes("huge pages of " + (size >> 10) + " KiB", free + " free")
+                : Finding.no("huge pages of " + (size >> 10) + " KiB", "none free; other memory works without them",
+                        "as root: echo NUMBER >/sys/kernel/mm/hugepages/hugepages-" + (size >> 10) + "kB/nr_hugepages")));
+        found.add(support.pagemapScan() ? Finding.yes("PAGEMAP_SCAN", "Linux 6.7")
+                : Finding.no("PAGEMAP_SCAN", "missing; " + without(Feature.WP_ASYNC), kernelOf("6.7")));
+        return found;
+    }
+}

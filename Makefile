@@ -5,6 +5,7 @@
 # make bench  what a page fault costs, in Java and in C
 # FILE=...    another file for make run
 # make matrix the tests under real kernels in virtual machines; make matrix-full under more of them
+# make docs   the documentation of the API, in target/reports/apidocs
 # make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
 #             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
 
@@ -104,6 +105,10 @@ target/bench/bench_faults: src/jmh/c/bench_faults.c
 target/bench/gigabyte:
 	@mkdir -p $(@D)
 	head -c 1073741824 /dev/urandom > $@
+
+.PHONY: docs
+docs: target/.jar
+	$(MVN) compile javadoc:javadoc
 
 # Each of these compiles one processor's library; the pom names them. There is no compiler for loongarch64 in Debian 12.
 COMPILERS = aarch64-linux-gnu arm-linux-gnueabihf powerpc64le-linux-gnu riscv64-linux-gnu s390x-linux-gnu x86_64-linux-gnu

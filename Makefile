@@ -2,7 +2,7 @@
 # make run    the main job: the running JDK's lib/modules, restored lazily through page faults
 # make test   all tests
 # make stress the stress test for a minute with each kind of handler
-# make bench  what a page fault costs, in Java and in C
+# make bench  what a page fault costs, in Java and in C, and everything else in docs/performance.md; make bench-full: more of it
 # FILE=...    another file for make run
 # make matrix the tests under real kernels in virtual machines; make matrix-full under more of them
 # make docs   the documentation of the API, in target/reports/apidocs
@@ -88,23 +88,65 @@ sanitize:
 	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$each || exit 1; \
 	done
 
-# Page faults in the JVM beside the same work in plain C, alternately in one run; BENCH_FILE is read from end to end, lazily and not.
+# The benchmarks, in a jar of their own: Java beside C, alternately in one run, and JMH. 'make bench' takes about five minutes on a
+# quiet machine and ends with docs/performance.md and its pictures; what was measured stays in target/bench/results. 'make bench-tiny'
+# shows only that everything runs, and writes below target/bench. BENCH_FILE is read from end to end, lazily and not.
 BENCH_FILE = target/bench/gigabyte
-BENCH_ROUNDS = 7
+BENCH_RESULTS = target/bench/results
+BENCH_CLASSES = target/bench/userfaultfd-bench.jar:target/bench/lib/*:$$(echo target/userfaultfd-*.jar)
+BENCH_JAVA = timeout -s KILL $(BENCH_DEADLINE) $(JAVA) -Djava.awt.headless=true -cp "$(BENCH_CLASSES)"
+BENCH_DEADLINE = 1200
 
-.PHONY: bench
-bench: target/.jar target/bench/bench_faults $(BENCH_FILE)
-	javac -d target/bench -cp target/classes src/jmh/java/io/github/userfaultfd/bench/FaultCosts.java
-	$(JAVA) -Xmx256m -XX:MaxDirectMemorySize=3g -cp 'target/bench:target/classes:target/lib/*' \
-	    io.github.userfaultfd.bench.FaultCosts target/bench/bench_faults $(BENCH_FILE) $(BENCH_ROUNDS)
+.PHONY: bench bench-full bench-tiny
+bench: BENCH_SCALE = quick
+bench-full: BENCH_SCALE = full
+bench-full: BENCH_DEADLINE = 21600
+bench-tiny: BENCH_SCALE = tiny
+bench-tiny: BENCH_FILE = target/bench/small
+bench-tiny: BENCH_RESULTS = target/bench/tiny
+bench bench-full: $(BENCH_FILE)
+bench-tiny: target/bench/small
+bench bench-full bench-tiny: target/bench/.jar target/bench/bench_faults
+	@mkdir -p $(BENCH_RESULTS)
+	@[ $@ != bench-tiny ] || cp docs/performance.md target/bench
+	@echo "what is done so far is in $(BENCH_RESULTS)/log"
+	@$(BENCH_JAVA) -Xmx2g -XX:MaxDirectMemorySize=3g io.github.userfaultfd.bench.Bench $(BENCH_SCALE) target/bench/bench_faults \
+	    $(BENCH_FILE) $(BENCH_RESULTS) 'make $@' >$(BENCH_RESULTS)/log 2>&1 || { tail -n 40 $(BENCH_RESULTS)/log; exit 1; }
+	$(BENCH_JAVA) io.github.userfaultfd.bench.Report $(BENCH_RESULTS) $(if $(filter bench-tiny,$@),target/bench,docs)/performance.md
 
-target/bench/bench_faults: src/jmh/c/bench_faults.c
+# The document again from what was measured before.
+.PHONY: bench-docs
+bench-docs: target/bench/.jar
+	$(BENCH_JAVA) io.github.userfaultfd.bench.Report $(BENCH_RESULTS) docs/performance.md
+
+target/bench/.jar: target/.jar src/jmh/pom.xml $(wildcard src/jmh/java/io/github/userfaultfd/bench/*.java)
+	$(MVN) -f src/jmh/pom.xml package -Dlibrary=$$(basename target/userfaultfd-*.jar)
+	@touch $@
+
+target/bench/bench_faults: src/jmh/c/bench_faults.c pom.xml
 	@mkdir -p $(@D)
 	gcc $(CFLAGS) -o $@ $< -pthread
 
-target/bench/gigabyte:
+# Written out at once: later it would disturb the measurements.
+target/bench/gigabyte target/bench/small:
 	@mkdir -p $(@D)
-	head -c 1073741824 /dev/urandom > $@
+	head -c $(if $(filter %/small,$@),67108864,1073741824) /dev/urandom > $@
+	sync $@
+
+# Inline faults in Java beside C, as ratios; and that the same fails with a library whose copies are slow, so that it is known to
+# notice.
+.PHONY: bench-guard
+bench-guard: BENCH_DEADLINE = 120
+bench-guard: target/bench/.jar target/bench/bench_faults target/bench/slow/libuserfaultfd_jni.so
+	$(BENCH_JAVA) io.github.userfaultfd.bench.Guard target/bench/bench_faults
+	@echo "the same with slow copies, which has to fail:"
+	@$(BENCH_JAVA) -Duserfaultfd.library.path=target/bench/slow io.github.userfaultfd.bench.Guard target/bench/bench_faults; \
+	  [ $$? = 3 ] || { echo "the guard did not notice a slow library" >&2; exit 1; }
+
+target/bench/slow/libuserfaultfd_jni.so: src/jmh/c/slow_copy.c $(wildcard src/main/c/*) target/.jar
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -Isrc/main/c -Itarget/native/include -I$(JDK_INCLUDE) -I$(JDK_INCLUDE)/linux -shared -pthread \
+	    -Wl,-z,nodelete -Wl,--wrap=uffd_copy -o $@ $< $(wildcard src/main/c/*.c)
 
 .PHONY: docs
 docs: target/.jar
@@ -169,4 +211,4 @@ matrix matrix-full: qemu dist target/.jar
 
 # What holds beyond the tests.
 .PHONY: check
-check: sanitize dist-check reproducible
+check: sanitize dist-check reproducible bench-guard

@@ -117,7 +117,7 @@ public final class Report {
 
     private void calls() {
         heading("Single calls");
-        head("call", "", "time", "± 99.9 %", "unit", "heap bytes a call, with JMH's own");
+        head("call", "", "time", "± 99.9 %", "unit", "heap bytes, with what prepares the call");
         for (JsonNode each : jmh) {
             JsonNode metric = each.get("primaryMetric");
             if (each.get("secondaryMetrics").has("allocatedBytes")) {
@@ -144,6 +144,10 @@ public final class Report {
         }
     }
 
+    private static String mebibytes(double each) {
+        return Long.toString(Math.max(0, Math.round(each)));
+    }
+
     private void resident() {
         heading("Memory after reading one long of some pages");
         head("way", "every nth page", "own memory, MiB", "of the page cache, MiB");
@@ -156,8 +160,8 @@ public final class Report {
         for (String name : values.keySet()) {
             if (name.endsWith(" RssAnon")) {
                 String[] words = name.split(" ");
-                row(words[0], words[1], String.format(Locale.ROOT, "%.0f", values.get(name)),
-                        String.format(Locale.ROOT, "%.0f", values.get(words[0] + " " + words[1] + " RssFile")));
+                row(words[0], words[1], mebibytes(values.get(name)),
+                        mebibytes(values.get(words[0] + " " + words[1] + " RssFile")));
             }
         }
     }

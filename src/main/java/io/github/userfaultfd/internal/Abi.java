@@ -143,6 +143,22 @@ public final class Abi {
     public static final int RANGE_LENGTH = 1;
     public static final int RANGE_LONGS = 2;
 
+    // Native.wpStart: the longs that go in (struct uffd_wp_options).
+    public static final int WP_FD = 0;
+    public static final int WP_ADDRESS = 1;
+    public static final int WP_LENGTH = 2;
+    public static final int WP_PAGE = 3;
+    public static final int WP_AHEAD = 4;
+    public static final int WP_LIMIT = 5;
+    public static final int WP_SPILL = 6;
+    public static final int WP_POPULATE = 7;
+    public static final int WP_UNCHANGED = 8;
+    public static final int WP_LONGS = 9;
+    // Native.snapshotStats (struct uffd_saved_stats).
+    public static final int SAVED_MEMORY = 0;
+    public static final int SAVED_SPILLED = 1;
+    public static final int SAVED_LONGS = 2;
+
     // Native.keeperStart: the longs that go in (struct uffd_keeper_options).
     public static final int KEEPER_FD = 0;
     public static final int KEEPER_ADDRESS = 1;
@@ -204,6 +220,7 @@ public final class Abi {
     public static final int EPIPE = 32;
     public static final int ENAMETOOLONG = 36;
     public static final int ENOSYS = 38;
+    public static final int ENODATA = 61;
     public static final int EOPNOTSUPP = 95;
     public static final int EADDRINUSE = 98;
     public static final int ECONNRESET = 104;

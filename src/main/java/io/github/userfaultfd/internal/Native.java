@@ -159,6 +159,27 @@ public final class Native {
     /** 1 if a SIGBUS comes to this library first, else 0. */
     public static native int sigbusIsOurs();
 
+    /** Begins a snapshot: protects what was written, and from now on saves what is. */
+    public static native int snapshotBegin(long wp);
+
+    /** Up to {@code capacity} ranges of {@link Abi#RANGE_LONGS} longs that this snapshot says changed, from an offset on; how many. */
+    public static native int snapshotChanged(long wp, long offset, long ranges, int capacity);
+
+    /** Ends the snapshot and frees what was saved. */
+    public static native int snapshotEnd(long wp);
+
+    /** Makes the next snapshot report the changes of this one too. */
+    public static native int snapshotKeep(long wp);
+
+    /** Copies a part of the image to memory that nothing protects; 0 or -errno. */
+    public static native int snapshotRead(long wp, long offset, long length, long to);
+
+    /** Gives up a part of the image. */
+    public static native int snapshotRelease(long wp, long offset, long length);
+
+    /** What was saved; {@code stats} is the address of {@link Abi#SAVED_LONGS} longs. */
+    public static native int snapshotStats(long wp, long stats);
+
     /** accept4(2), non-blocking and close-on-exec; the connection, or -EAGAIN. */
     public static native int socketAccept(int listener);
 
@@ -195,11 +216,26 @@ public final class Native {
     /** munmap(2). */
     public static native int unmap(long address, long length);
 
+    /** Makes a file without a name in a directory; {@code path} is the address of its zero-terminated name. The descriptor. */
+    public static native int unnamedFile(long path);
+
     /** UFFDIO_UNREGISTER. */
     public static native int unregister(int fd, long start, long length);
 
     /** UFFDIO_WAKE. */
     public static native int wake(int fd, long start, long length);
+
+    /** Frees what a stopped one left, when nobody comes late any more. */
+    public static native int wpFree(long wp);
+
+    /** Saves and opens pages. */
+    public static native int wpOpen(long wp, long offset, long length);
+
+    /** Registers a range; {@code options} is the address of {@link Abi#WP_LONGS} longs. Its handle. */
+    public static native long wpStart(long options);
+
+    /** Lifts all protection and unregisters the range. */
+    public static native int wpStop(long wp);
 
     /** UFFDIO_WRITEPROTECT. */
     public static native int writeProtect(int fd, long start, long length, long mode);

@@ -40,6 +40,15 @@ public final class RegionOwner implements Runnable {
          */
         boolean fill(long offset, long length) throws IOException;
 
+        /**
+         * Pages are about to be taken away.
+         *
+         * @return 0 if they may be, or -errno
+         */
+        default int takesAway(long offset, long length) {
+            return 0;
+        }
+
         /** Pages were taken away: they are missing, and whatever was protected about them is gone. */
         void tookAway(long offset, long length);
 

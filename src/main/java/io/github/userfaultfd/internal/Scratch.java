@@ -31,6 +31,15 @@ public final class Scratch {
         }
     }
 
+    /** Like {@link #pass}, with the address of a direct buffer's first byte. */
+    public static int passBuffer(ByteBuffer direct, LongUnaryOperator call) {
+        try {
+            return (int) call.applyAsLong(Native.directAddress(direct));
+        } finally {
+            Reference.reachabilityFence(direct);
+        }
+    }
+
     /** Sets one of them. */
     public Scratch set(int index, long value) {
         buffer.putLong(index * Long.BYTES, value);

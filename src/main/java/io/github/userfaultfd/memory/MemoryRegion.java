@@ -313,11 +313,12 @@ public final class MemoryRegion implements AutoCloseable {
         owner.enter();
         owner.pages().readLock().lock();
         try {
-            int failed = advice.give(address() + offset, length);
+            RegionOwner.Service service = owner.service();
+            int failed = service != null ? service.takesAway(offset, length) : 0;
+            failed = failed == 0 ? advice.give(address() + offset, length) : failed;
             if (failed < 0) {
                 throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes");
             }
-            RegionOwner.Service service = owner.service();
             if (service != null) {
                 service.tookAway(offset, length);
             }

@@ -3,6 +3,8 @@
 #ifndef UFFD_ARCH_H
 #define UFFD_ARCH_H
 
+#include <signal.h>
+
 // glibc 2.34 moved libpthread into libc under new symbol versions; a library linked there would not load on older systems.
 // The first version of each processor's port still works everywhere (musl ignores versions). See readelf -V, LibrarySymbolsTest.
 #if defined(__GLIBC__) || defined(__GNU_LIBRARY__)
@@ -35,6 +37,13 @@ struct uffd_kernel_sigaction {
 #endif
     unsigned long mask[8 / sizeof(unsigned long)];
 };
+#endif
+
+// Whether a fault's page was there, by the error code that x86 leaves in a signal's context (bit 0); others do not tell.
+#if defined(__x86_64__) && defined(REG_ERR)
+#define UFFD_PAGE_WAS_PRESENT(context) ((int)(((ucontext_t *)(context))->uc_mcontext.gregs[REG_ERR] & 1))
+#else
+#define UFFD_PAGE_WAS_PRESENT(context) 0
 #endif
 
 #endif

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scan sets one bit for each written page in `found`, from where ranges are taken: so neighbours merge whatever pieces the kernel
-// reports them in, what the library knows by itself (`kept`) joins them, and what nobody took can be kept for the next time.
+// reports them in, what the library knows by itself (`kept`) joins them, and what nobody took can be kept for the next time. On
+// kernels that do not note writes the bits come from inline write-protect.
 #include "uffd_dirty.h"
 
 #include "uffd_abi.h"
+#include "uffd_bits.h"
 #include "uffd_sys.h"
+#include "uffd_wp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +19,13 @@
 enum { PM_SCAN_WP_MATCHING = 1, PAGE_IS_WRITTEN = 2, VECTOR = 512 };
 
 struct uffd_dirty {
+    struct uffd_wp *wp;  // notes the writes where the kernel does not, or NULL
     int fd;
     int pagemap;
     int registered;
     uintptr_t base;
     size_t length;
-    size_t page;      // the system's: huge pages are told apart as finely as the kernel does
+    size_t page;      // the system's, and finer than huge pages, if the kernel tells; the region's if inline write-protect does
     size_t next;      // the page from which the next range is looked for
     uint64_t *found;  // of the last scan, not taken yet
     uint64_t *kept;   // dirty at the next scan whatever the kernel says
@@ -29,53 +33,44 @@ struct uffd_dirty {
 };
 
 // No lock; the caller has the tracker for itself.
-static size_t words(const struct uffd_dirty *dirty)
+static size_t pages_of(const struct uffd_dirty *dirty)
 {
-    return (dirty->length / dirty->page + 63) / 64;
+    return dirty->length / dirty->page;
 }
 
 // No lock; the caller has the tracker for itself.
-static void set_bits(uint64_t *bits, size_t from, size_t to)
+static size_t words(const struct uffd_dirty *dirty)
 {
-    for (size_t i = from; i < to;) {
-        if (i % 64 == 0 && to - i >= 64) {
-            bits[i / 64] = UINT64_MAX;
-            i += 64;
-        } else {
-            bits[i / 64] |= UINT64_C(1) << (i % 64);
-            i++;
-        }
-    }
+    return uffd_bits_words(pages_of(dirty));
 }
 
-// No lock; the caller has the tracker for itself. The first page from `from` on whose bit is `wanted`, or `end`.
-static size_t find_bit(const uint64_t *bits, size_t from, size_t end, int wanted)
-{
-    while (from < end) {
-        uint64_t word = (wanted ? bits[from / 64] : ~bits[from / 64]) >> (from % 64);
-        if (word) {
-            from += (size_t)__builtin_ctzll(word);
-            return from < end ? from : end;
-        }
-        from = (from / 64 + 1) * 64;
-    }
-    return end;
-}
-
-// No lock; any thread. One thing only can have been there before: nothing. Protecting the range once makes pages that were never
-// touched count as clean, which some kernels do not do by themselves.
-int uffd_dirty_start(int fd, uintptr_t base, size_t length, struct uffd_dirty **result)
+// No lock; any thread.
+static int prepare(struct uffd_dirty made, struct uffd_dirty **result)
 {
     struct uffd_dirty *dirty = calloc(1, sizeof *dirty);
     if (!dirty)
         return -ENOMEM;
-    *dirty = (struct uffd_dirty){ .fd = fd, .base = base, .length = length, .page = (size_t)getpagesize() };
+    *dirty = made;
     dirty->found = calloc(words(dirty), sizeof(uint64_t));
     dirty->kept = calloc(words(dirty), sizeof(uint64_t));
+    *result = dirty;
+    if (dirty->found && dirty->kept)
+        return 0;
+    uffd_dirty_stop(dirty);
+    return -ENOMEM;
+}
+
+// No lock; any thread. By the kernel. Protecting the range once makes pages that were never touched count as clean, which some
+// kernels do not do by themselves.
+int uffd_dirty_start(int fd, uintptr_t base, size_t length, struct uffd_dirty **result)
+{
+    struct uffd_dirty made = { .fd = fd, .base = base, .length = length, .page = (size_t)getpagesize(), .pagemap = -1 };
+    struct uffd_dirty *dirty = NULL;
+    int64_t failed = prepare(made, &dirty);
+    if (failed)
+        return (int)failed;
     dirty->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    int64_t failed = !dirty->found || !dirty->kept ? -ENOMEM : dirty->pagemap < 0 ? -errno : 0;
-    if (!failed)
-        failed = uffd_register(fd, base, length, UFFDIO_REGISTER_MODE_WP);
+    failed = dirty->pagemap < 0 ? -errno : uffd_register(fd, base, length, UFFDIO_REGISTER_MODE_WP);
     if (failed >= 0) {
         dirty->registered = 1;
         failed = uffd_writeprotect(fd, base, length, UFFDIO_WRITEPROTECT_MODE_WP);
@@ -86,6 +81,13 @@ int uffd_dirty_start(int fd, uintptr_t base, size_t length, struct uffd_dirty **
     }
     *result = dirty;
     return 0;
+}
+
+// No lock; any thread. By inline write-protect, started with everything protected, which outlives the tracker.
+int uffd_dirty_start_inline(struct uffd_wp *wp, struct uffd_dirty **result)
+{
+    struct uffd_dirty made = { .wp = wp, .base = wp->region.base, .length = wp->region.length, .page = wp->page, .pagemap = -1 };
+    return prepare(made, result);
 }
 
 // No lock; the caller has the tracker for itself. One call of the kernel from `start` on; the address to go on from, or -errno.
@@ -100,7 +102,7 @@ static int64_t scan_some(struct uffd_dirty *dirty, uintptr_t start, uintptr_t en
     if (count < 0)
         return -errno;
     for (int i = 0; i < count; i++)
-        set_bits(dirty->found, (size_t)((dirty->vector[i].start - dirty->base) / dirty->page),
+        uffd_bits_set(dirty->found, (size_t)((dirty->vector[i].start - dirty->base) / dirty->page),
                  (size_t)((dirty->vector[i].end - dirty->base) / dirty->page));
     if (count < VECTOR)
         return (int64_t)end;
@@ -108,55 +110,63 @@ static int64_t scan_some(struct uffd_dirty *dirty, uintptr_t start, uintptr_t en
     return (int64_t)(request.walk_end > last ? request.walk_end : last);
 }
 
-// No lock; the caller has the tracker for itself. Writers go on meanwhile, and each write is in this scan or in the next one.
-// After an error part of the range is armed again and its report lost, so then all of it counts as written: -errno tells.
-int uffd_dirty_scan(struct uffd_dirty *dirty, size_t offset, size_t length, int rearm)
+// No lock; the caller has the tracker for itself. 0 or -errno: part of the range is armed again then and its report lost.
+static int scan(struct uffd_dirty *dirty, size_t offset, size_t length, int rearm)
 {
     uintptr_t end = dirty->base + offset + length;
     int64_t at = (int64_t)(dirty->base + offset);
-    for (size_t i = 0; i < words(dirty); i++)
-        dirty->found[i] = 0;
     while (at >= 0 && (uintptr_t)at < end) {
         int64_t next = scan_some(dirty, (uintptr_t)at, end, rearm);
         at = next == -EINTR ? at : next;
     }
-    if (at < 0)
-        set_bits(dirty->found, offset / dirty->page, (offset + length) / dirty->page);
-    for (size_t i = offset / dirty->page; i < (offset + length) / dirty->page; i++) {
-        i = find_bit(dirty->kept, i, (offset + length) / dirty->page, 1);
-        if (i < (offset + length) / dirty->page) {
-            set_bits(dirty->found, i, i + 1);
-            if (rearm)
-                dirty->kept[i / 64] &= ~(UINT64_C(1) << (i % 64));
-        }
-    }
-    dirty->next = 0;
     return at < 0 ? (int)at : 0;
 }
 
-// No lock; the caller has the tracker for itself. Takes ranges out of the last scan, in order and merged; how many, 0 at the end.
-int uffd_dirty_ranges(struct uffd_dirty *dirty, struct uffd_dirty_range *ranges, int capacity)
+// No lock; the caller has the tracker for itself.
+static int collect(struct uffd_dirty *dirty, size_t offset, size_t length, int rearm)
 {
-    size_t pages = dirty->length / dirty->page;
-    int count = 0;
-    while (count < capacity) {
-        size_t from = find_bit(dirty->found, dirty->next, pages, 1);
-        if (from == pages)
-            break;
-        size_t to = find_bit(dirty->found, from, pages, 0);
-        ranges[count++] = (struct uffd_dirty_range){ (int64_t)(from * dirty->page), (int64_t)((to - from) * dirty->page) };
-        for (size_t i = from; i < to; i++)
-            dirty->found[i / 64] &= ~(UINT64_C(1) << (i % 64));
-        dirty->next = to;
-    }
+    if (!dirty->wp)
+        return scan(dirty, offset, length, rearm);
+    if (rearm)
+        return uffd_wp_collect_and_protect(dirty->wp, offset, length, dirty->found);
+    uffd_wp_collect(dirty->wp, offset, length, dirty->found);
+    return 0;
+}
+
+// No lock; the caller has the tracker for itself. Writers go on, and each write is in this scan
+// or in the next one. After an error all of the range counts as written: -errno tells.
+int uffd_dirty_scan(struct uffd_dirty *dirty, size_t offset, size_t length, int rearm)
+{
+    size_t to = (offset + length) / dirty->page;
+    uffd_bits_clear(dirty->found, 0, pages_of(dirty));
+    int failed = collect(dirty, offset, length, rearm);
+    if (failed)
+        uffd_bits_set(dirty->found, offset / dirty->page, to);
+    for (size_t i = uffd_bits_find(dirty->kept, offset / dirty->page, to, 1); i < to; i = uffd_bits_find(dirty->kept, i + 1, to, 1))
+        uffd_bits_set(dirty->found, i, i + 1);
+    if (rearm)
+        uffd_bits_clear(dirty->kept, offset / dirty->page, to);
+    dirty->next = 0;
+    return failed;
+}
+
+// No lock; the caller has the tracker for itself. Takes ranges out of the last scan, in order and merged; how many, 0 at the end.
+int uffd_dirty_ranges(struct uffd_dirty *dirty, struct uffd_range *ranges, int capacity)
+{
+    size_t from = dirty->next;
+    int count = uffd_bits_ranges(dirty->found, pages_of(dirty), dirty->page, &dirty->next, ranges, capacity);
+    uffd_bits_clear(dirty->found, from, dirty->next);
     return count;
 }
 
 // No lock; the caller has the tracker for itself. The range was changed by something that the kernel does not count as a write,
-// such as discarding it, which also takes its protection away.
+// such as discarding it, which also takes its protection away. Inline write-protect takes it for written, and protects it at the
+// next scan.
 int uffd_dirty_mark(struct uffd_dirty *dirty, size_t offset, size_t length)
 {
-    set_bits(dirty->kept, offset / dirty->page, (offset + length) / dirty->page);
+    if (dirty->wp)
+        return uffd_wp_open(dirty->wp, offset, length);
+    uffd_bits_set(dirty->kept, offset / dirty->page, (offset + length) / dirty->page);
     return uffd_writeprotect(dirty->fd, dirty->base + offset, length, UFFDIO_WRITEPROTECT_MODE_WP);
 }
 

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 // How long a fill goes on that the kernel refuses with EAGAIN: somebody changes the mappings, or forks, meanwhile.
@@ -15,30 +14,11 @@ static const int64_t RETRY_NANOSECONDS = INT64_C(10000000000);
 // What is filled for the first fault of an access, and at most when it goes on sequentially: beyond that the copied pages fall out
 // of the processor's cache before they are read, and a scan becomes slower again (make bench).
 enum { FIRST_WINDOW = 32 * 1024, LAST_WINDOW = 256 * 1024 };
-// How often in a row a page may fault that the kernel says is there. Races make it happen a few times.
-enum { STUCK_LIMIT = 1000 };
-static const int64_t STUCK_NANOSECONDS = 1000000000;
 
 // No lock; any thread and signal handlers.
 static void count(_Atomic(int64_t) *counter, int64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
-}
-
-// No lock; any thread and signal handlers.
-int64_t uffd_nanoseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-// No lock; any thread and signal handlers. Threads are told apart by where their stacks are: no system call, no thread-local
-// storage, and two that meet in one stripe only share its counters.
-unsigned uffd_stripe_here(void)
-{
-    uintptr_t stack = (uintptr_t)__builtin_frame_address(0) >> 16;
-    return (unsigned)((stack ^ stack >> 4 ^ stack >> 8) % UFFD_STRIPES);
 }
 
 // No lock; any thread and signal handlers. Pages that failed once, were discarded and are now filled: they are good again.
@@ -57,7 +37,7 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, struct
 {
     int64_t give_up = 0;
     for (;;) {
-        int64_t done = uffd_copy(paged->fd, paged->base + from, (uintptr_t)paged->source->base + from, to - from, 0);
+        int64_t done = uffd_copy(paged->fd, paged->region.base + from, (uintptr_t)paged->source->base + from, to - from, 0);
         if (done > 0) {
             count(&stripe->pages, done / (int64_t)paged->page);
             clear_failed(paged, from, (size_t)done);
@@ -102,9 +82,9 @@ static bool is_failed(const struct uffd_paged *paged, size_t at)
 static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
 {
     mark_failed(paged, at, error);
-    int64_t done = uffd_copy(paged->fd, paged->base + at, (uintptr_t)paged->pattern, paged->page, 0);
+    int64_t done = uffd_copy(paged->fd, paged->region.base + at, (uintptr_t)paged->pattern, paged->page, 0);
     if (done == -EEXIST)
-        return uffd_wake(paged->fd, paged->base + at, paged->page);
+        return uffd_wake(paged->fd, paged->region.base + at, paged->page);
     return done < 0 ? (int)done : 0;
 }
 
@@ -123,7 +103,7 @@ static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_strip
         window = FIRST_WINDOW;
     }
     window = window > paged->page ? window : paged->page;
-    *end = paged->length - *start < window ? paged->length : *start + window;
+    *end = paged->region.length - *start < window ? paged->region.length : *start + window;
     atomic_store_explicit(&stripe->window, window, memory_order_relaxed);
     atomic_store_explicit(&stripe->expected, *end, memory_order_relaxed);
 }
@@ -135,7 +115,7 @@ static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_strip
 int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
 {
     struct uffd_stripe *stripe = &paged->stripes[index];
-    size_t at = (address - paged->base) & ~(paged->page - 1);
+    size_t at = (address - paged->region.base) & ~(paged->page - 1);
     size_t start, end;
     count(&stripe->faults, 1);
     choose_window(paged, at, stripe, &start, &end);
@@ -143,11 +123,11 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     if (done == 0)
         done = copy_run(paged, at, end, stripe);
     if (done == -EEXIST) {
-        uffd_wake(paged->fd, paged->base + at, paged->page);
+        uffd_wake(paged->fd, paged->region.base + at, paged->page);
         return UFFD_WAS_PRESENT;
     }
     if (done > 0)
-        atomic_store_explicit(&stripe->stuck, 0, memory_order_relaxed);
+        atomic_store_explicit(&stripe->stuck.count, 0, memory_order_relaxed);
     if (done < 0) {
         if (done == -ENOENT)
             return -ENOENT;
@@ -159,6 +139,28 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     return 0;
 }
 
+// Signal handler; blocks as long as the source takes.
+int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
+{
+    struct uffd_paged *paged = (struct uffd_paged *)region;
+    struct uffd_stripe *stripe = &paged->stripes[index];
+    (void)present;  // the kernel knows better: the page may be there by now
+    // A region that is filled completely or gone: the fault is older than that, and the instruction has to be run again. One
+    // that goes on faulting is the business of who comes after us.
+    if (atomic_load(&paged->ended))
+        return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
+    int64_t start = uffd_nanoseconds();
+    int failed = uffd_fill_fault(paged, address, index);
+    if (failed == -ENOENT)
+        return atomic_load(&paged->ended) ? 0 : -ENOENT;
+    if (failed < 0)
+        uffd_fill_abort(paged, address, failed);
+    if (failed == UFFD_WAS_PRESENT && uffd_inline_is_stuck(&stripe->stuck, (address - region->base) & ~(paged->page - 1)))
+        uffd_fill_abort(paged, address, -EEXIST);
+    count(&stripe->nanoseconds, uffd_nanoseconds() - start);
+    return 0;
+}
+
 // No lock; any thread. One run of a range: bytes done, of a page that is there too unless it is the pattern.
 static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_stripe *stripe)
 {
@@ -166,7 +168,7 @@ static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct
     if (done == -EEXIST) {
         if (is_failed(paged, at))
             return -atomic_load(&paged->failed_errno);
-        uffd_wake(paged->fd, paged->base + at, paged->page);
+        uffd_wake(paged->fd, paged->region.base + at, paged->page);
         return (int64_t)paged->page;
     }
     return done;
@@ -191,12 +193,12 @@ int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length)
 int uffd_fill_last(struct uffd_paged *paged)
 {
     if (paged->on_failure != UFFD_FAILURE_FILL)
-        return uffd_fill_range(paged, 0, paged->length);
+        return uffd_fill_range(paged, 0, paged->region.length);
     struct uffd_stripe *stripe = &paged->stripes[uffd_stripe_here()];
-    for (size_t at = 0; at < paged->length;) {
+    for (size_t at = 0; at < paged->region.length;) {
         int64_t done = uffd_source_check(paged->source);
         if (done == 0)
-            done = copy_run(paged, at, paged->length, stripe);
+            done = copy_run(paged, at, paged->region.length, stripe);
         if (done < 0) {
             int failed = done == -EEXIST ? 0 : fill_pattern(paged, at, (int)done);
             if (failed)
@@ -215,36 +217,13 @@ int64_t uffd_fill_next_failed(const struct uffd_paged *paged, size_t offset)
 {
     if (!paged->failed_pages)
         return -ENOENT;
-    for (size_t index = offset / paged->page; index < paged->length / paged->page;) {
+    for (size_t index = offset / paged->page; index < paged->region.length / paged->page;) {
         uint64_t bits = atomic_load(&paged->failed_pages[index / 64]) >> (index % 64);
         if (bits & 1)
             return (int64_t)(index * paged->page);
         index = bits ? index + (size_t)__builtin_ctzll(bits) : (index / 64 + 1) * 64;
     }
     return -ENOENT;
-}
-
-// No lock; any thread and signal handlers. For a page that was present: whether it has faulted again and again for a second though
-// nothing was missing, a loop that only SIGKILL would end. Readers of a page that is discarded all the time meet this now and then.
-int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned index)
-{
-    struct uffd_stripe *stripe = &paged->stripes[index];
-    size_t at = (address - paged->base) & ~(paged->page - 1);
-    if (atomic_load_explicit(&stripe->stuck_at, memory_order_relaxed) != at) {
-        atomic_store_explicit(&stripe->stuck_at, at, memory_order_relaxed);
-        atomic_store_explicit(&stripe->stuck, 0, memory_order_relaxed);
-    }
-    uint32_t before = atomic_fetch_add_explicit(&stripe->stuck, 1, memory_order_relaxed);
-    if (before == 0)
-        atomic_store_explicit(&stripe->stuck_since, uffd_nanoseconds(), memory_order_relaxed);
-    return before >= STUCK_LIMIT
-        && uffd_nanoseconds() - atomic_load_explicit(&stripe->stuck_since, memory_order_relaxed) > STUCK_NANOSECONDS;
-}
-
-// No lock; any thread and signal handlers. Whether so many faults came after the end that they are no latecomers any more.
-int uffd_fill_is_over(struct uffd_paged *paged, unsigned index)
-{
-    return atomic_fetch_add_explicit(&paged->stripes[index].late, 1, memory_order_relaxed) >= STUCK_LIMIT;
 }
 
 // No lock; any thread and signal handlers.
@@ -273,11 +252,11 @@ _Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address
 {
     char line[400];
     const char *end = line + sizeof line - 1;
-    size_t offset = (address - paged->base) & ~(paged->page - 1);
+    size_t offset = (address - paged->region.base) & ~(paged->page - 1);
     char *at = append(line, end, "userfaultfd: the page at offset ");
     at = append_number(at, end, offset, 10);
     at = append(at, end, " (address 0x");
-    at = append_number(at, end, paged->base + offset, 16);
+    at = append_number(at, end, paged->region.base + offset, 16);
     at = append(at, end, ") cannot be filled from source ");
     at = append(at, end, paged->source->name);
     at = append(at, end, ": errno ");

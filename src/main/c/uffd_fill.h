@@ -4,6 +4,7 @@
 #ifndef UFFD_FILL_H
 #define UFFD_FILL_H
 
+#include "uffd_inline.h"
 #include "uffd_source.h"
 
 #include <stdatomic.h>
@@ -11,7 +12,6 @@
 #include <stdint.h>
 
 enum { UFFD_FAILURE_ABORT, UFFD_FAILURE_FILL };
-enum { UFFD_STRIPES = 16 };
 enum { UFFD_WAS_PRESENT = 1 };
 
 // What one thread, or few, count and remember, so that faulting threads do not fight for a cache line. Summed when asked for.
@@ -24,16 +24,13 @@ struct uffd_stripe {
     _Atomic(int64_t) nanoseconds;           // spent on faults
     _Atomic(size_t) expected;               // where the next fault is if the access is sequential
     _Atomic(size_t) window;                 // bytes filled for the last fault
-    _Atomic(size_t) stuck_at;               // a page that faulted though it is there, and how often in a row
-    _Atomic(uint32_t) stuck;
-    _Atomic(int64_t) stuck_since;
+    struct uffd_stuck stuck;                // a page that faulted though it is there
     _Atomic(uint32_t) late;                 // faults after the end
 };
 
 struct uffd_paged {
+    struct uffd_region region;
     int fd;
-    uintptr_t base;
-    size_t length;
     size_t page;
     size_t around;        // bytes filled for one fault, aligned to themselves; 0: grow with sequential access
     int on_failure;       // UFFD_FAILURE_*
@@ -45,14 +42,11 @@ struct uffd_paged {
     struct uffd_stripe stripes[UFFD_STRIPES];
 };
 
-unsigned uffd_stripe_here(void);
 int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned stripe);
 int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length);
 int uffd_fill_last(struct uffd_paged *paged);
 int64_t uffd_fill_next_failed(const struct uffd_paged *paged, size_t offset);
-int uffd_fill_is_stuck(struct uffd_paged *paged, uintptr_t address, unsigned stripe);
-int uffd_fill_is_over(struct uffd_paged *paged, unsigned stripe);
-int64_t uffd_nanoseconds(void);
+int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned stripe, int present);
 _Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address, int error);
 
 #endif

@@ -5,17 +5,20 @@
 // the side before it was turned and counted itself after.
 #include "uffd_inline.h"
 
-#include "uffd_fill.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
+
+// How often in a row a page may fault that needs nothing, and for how long. Races make it happen a few times.
+enum { STUCK_LIMIT = 1000 };
+static const int64_t STUCK_NANOSECONDS = 1000000000;
 
 struct entry {
     uintptr_t base;
     size_t length;
-    _Atomic(struct uffd_paged *) paged;  // NULL when removed; the next table leaves the entry out
+    _Atomic(struct uffd_region *) region;  // NULL when removed; the next table leaves the entry out
 };
 
 struct table {
@@ -45,34 +48,34 @@ static void wait_for_handlers(void)
 }
 
 // Holds change_lock. The live entries and a new one between them, or in place of the one that had its region before.
-static void copy_with(struct table *next, struct table *old, struct uffd_paged *paged)
+static void copy_with(struct table *next, struct table *old, struct uffd_region *region)
 {
     struct entry *to = next->entries;
     int placed = 0;
     for (size_t i = 0; i < (old ? old->size : 0); i++) {
-        struct uffd_paged *live = atomic_load(&old->entries[i].paged);
-        if (live && live->base == paged->base)
+        struct uffd_region *live = atomic_load(&old->entries[i].region);
+        if (live && live->base == region->base)
             live = NULL;  // served before, and now by the new one
-        if (live && !placed && live->base > paged->base) {
-            *to++ = (struct entry){ paged->base, paged->length, paged };
+        if (live && !placed && live->base > region->base) {
+            *to++ = (struct entry){ region->base, region->length, region };
             placed = 1;
         }
         if (live)
             *to++ = (struct entry){ live->base, live->length, live };
     }
     if (!placed)
-        *to++ = (struct entry){ paged->base, paged->length, paged };
+        *to++ = (struct entry){ region->base, region->length, region };
     next->size = (size_t)(to - next->entries);
 }
 
 // Takes change_lock, waits for handlers; any thread, not in a signal handler. From now on faults in the region are resolved.
-int uffd_inline_add(struct uffd_paged *paged)
+int uffd_inline_add(struct uffd_region *region)
 {
     pthread_mutex_lock(&change_lock);
     struct table *old = atomic_load(&current);
     struct table *next = malloc(sizeof *next + ((old ? old->size : 0) + 1) * sizeof next->entries[0]);
     if (next) {
-        copy_with(next, old, paged);
+        copy_with(next, old, region);
         atomic_store(&current, next);
         wait_for_handlers();
         free(old);
@@ -82,13 +85,13 @@ int uffd_inline_add(struct uffd_paged *paged)
 }
 
 // Takes change_lock, waits for handlers; any thread, not in a signal handler. No handler uses the region afterwards.
-void uffd_inline_remove(struct uffd_paged *paged)
+void uffd_inline_remove(struct uffd_region *region)
 {
     pthread_mutex_lock(&change_lock);
     struct table *table = atomic_load(&current);
     for (size_t i = 0; i < table->size; i++) {
-        struct uffd_paged *expected = paged;
-        atomic_compare_exchange_strong(&table->entries[i].paged, &expected, NULL);
+        struct uffd_region *expected = region;
+        atomic_compare_exchange_strong(&table->entries[i].region, &expected, NULL);
     }
     wait_for_handlers();
     pthread_mutex_unlock(&change_lock);
@@ -104,7 +107,7 @@ void uffd_inline_quiesce(void)
 }
 
 // In a section that the changer waits for; signal handlers.
-static struct uffd_paged *find(struct table *table, uintptr_t address)
+static struct uffd_region *find(struct table *table, uintptr_t address)
 {
     size_t low = 0;
     for (size_t high = table->size; low < high;) {
@@ -114,38 +117,56 @@ static struct uffd_paged *find(struct table *table, uintptr_t address)
         else
             high = middle;
     }
-    return low < table->size && table->entries[low].base <= address ? atomic_load(&table->entries[low].paged) : NULL;
+    return low < table->size && table->entries[low].base <= address ? atomic_load(&table->entries[low].region) : NULL;
 }
 
-// Signal handler, in a section that the changer waits for.
-static int resolve(struct uffd_paged *paged, uintptr_t address, unsigned stripe)
-{
-    // A region that is filled completely or gone: the fault is older than that, and the instruction has to be run again. One
-    // that goes on faulting is the business of who comes after us.
-    if (atomic_load(&paged->ended))
-        return uffd_fill_is_over(paged, stripe) ? -ENOENT : 0;
-    int64_t start = uffd_nanoseconds();
-    int failed = uffd_fill_fault(paged, address, stripe);
-    if (failed == -ENOENT)
-        return atomic_load(&paged->ended) ? 0 : -ENOENT;
-    if (failed < 0)
-        uffd_fill_abort(paged, address, failed);
-    if (failed == UFFD_WAS_PRESENT && uffd_fill_is_stuck(paged, address, stripe))
-        uffd_fill_abort(paged, address, -EEXIST);
-    atomic_fetch_add_explicit(&paged->stripes[stripe].nanoseconds, uffd_nanoseconds() - start, memory_order_relaxed);
-    return 0;
-}
-
-// Signal handler; never blocks for longer than the source takes. 0 if the faulting instruction can run again, -ENOENT if the
-// address is in no paged region.
-int uffd_inline_resolve(uintptr_t address)
+// Signal handler; never blocks for longer than the region's operation does. 0 if the faulting instruction can run again, -ENOENT if
+// nobody here resolves the fault.
+int uffd_inline_resolve(uintptr_t address, int present)
 {
     unsigned stripe = uffd_stripe_here();
     uint32_t here = atomic_load(&side) & 1;
     atomic_fetch_add(&handlers[stripe].inside[here], 1);
     struct table *table = atomic_load(&current);
-    struct uffd_paged *paged = table ? find(table, address) : NULL;
-    int result = paged ? resolve(paged, address, stripe) : -ENOENT;
+    struct uffd_region *region = table ? find(table, address) : NULL;
+    int result = region ? region->resolve(region, address, stripe, present) : -ENOENT;
     atomic_fetch_sub(&handlers[stripe].inside[here], 1);
     return result;
+}
+
+// No lock; any thread and signal handlers.
+int64_t uffd_nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// No lock; any thread and signal handlers. Threads are told apart by where their stacks are: no system call, no thread-local
+// storage, and two that meet in one stripe only share its counters.
+unsigned uffd_stripe_here(void)
+{
+    uintptr_t stack = (uintptr_t)__builtin_frame_address(0) >> 16;
+    return (unsigned)((stack ^ stack >> 4 ^ stack >> 8) % UFFD_STRIPES);
+}
+
+// No lock; any thread and signal handlers. Whether a place has faulted again and again for a second though nothing was to be done: a
+// loop that only SIGKILL would end. Readers of a page that is discarded all the time meet a few of these.
+int uffd_inline_is_stuck(struct uffd_stuck *stuck, size_t at)
+{
+    if (atomic_load_explicit(&stuck->at, memory_order_relaxed) != at) {
+        atomic_store_explicit(&stuck->at, at, memory_order_relaxed);
+        atomic_store_explicit(&stuck->count, 0, memory_order_relaxed);
+    }
+    uint32_t before = atomic_fetch_add_explicit(&stuck->count, 1, memory_order_relaxed);
+    if (before == 0)
+        atomic_store_explicit(&stuck->since, uffd_nanoseconds(), memory_order_relaxed);
+    return before >= STUCK_LIMIT
+        && uffd_nanoseconds() - atomic_load_explicit(&stuck->since, memory_order_relaxed) > STUCK_NANOSECONDS;
+}
+
+// No lock; any thread and signal handlers. Whether so many faults came after a region's end that they are no latecomers any more.
+int uffd_inline_is_over(_Atomic(uint32_t) *late)
+{
+    return atomic_fetch_add_explicit(late, 1, memory_order_relaxed) >= STUCK_LIMIT;
 }

@@ -1,15 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Engine INLINE: the faulting thread resolves its own fault in the SIGBUS handler (UFFD_FEATURE_SIGBUS).
+// The regions whose faults the faulting thread resolves itself, in the SIGBUS handler (UFFD_FEATURE_SIGBUS): where they are, and
+// what resolves a fault in each.
 #ifndef UFFD_INLINE_H
 #define UFFD_INLINE_H
 
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct uffd_paged;
+enum { UFFD_STRIPES = 16 };
 
-int uffd_inline_add(struct uffd_paged *paged);
-void uffd_inline_remove(struct uffd_paged *paged);
+// The first member of what a region's operation works with.
+struct uffd_region {
+    uintptr_t base;
+    size_t length;
+    // Signal handler. 0 if the faulting instruction can run again, -ENOENT if the fault is not the region's business. `present`: the
+    // processor tells that the page is there; 0 if it is not or the processor does not tell.
+    int (*resolve)(struct uffd_region *region, uintptr_t address, unsigned stripe, int present);
+};
+
+// A place that faults again and again though nothing is to be done for it.
+struct uffd_stuck {
+    _Atomic(size_t) at;
+    _Atomic(uint32_t) count;
+    _Atomic(int64_t) since;
+};
+
+int uffd_inline_add(struct uffd_region *region);
+void uffd_inline_remove(struct uffd_region *region);
 void uffd_inline_quiesce(void);
-int uffd_inline_resolve(uintptr_t address);
+int uffd_inline_resolve(uintptr_t address, int present);
+int uffd_inline_is_over(_Atomic(uint32_t) *late);
+int uffd_inline_is_stuck(struct uffd_stuck *stuck, size_t at);
+unsigned uffd_stripe_here(void);
+int64_t uffd_nanoseconds(void);
 
 #endif

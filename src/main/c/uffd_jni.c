@@ -3,16 +3,20 @@
 #include "io_github_userfaultfd_internal_Abi.h"
 #include "io_github_userfaultfd_internal_Native.h"
 #include "uffd_abi.h"
+#include "uffd_bits.h"
 #include "uffd_dirty.h"
 #include "uffd_fill.h"
 #include "uffd_keeper.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
+#include "uffd_saved.h"
 #include "uffd_sigbus.h"
+#include "uffd_snapshot.h"
 #include "uffd_socket.h"
 #include "uffd_source.h"
 #include "uffd_sys.h"
 #include "uffd_wait.h"
+#include "uffd_wp.h"
 
 #include <errno.h>
 #include <jni.h>
@@ -138,6 +142,19 @@ SAME(PEER_GID, LONG_AT(struct uffd_peer, gid));
 SAME(PEER_LONGS, sizeof(struct uffd_peer) / sizeof(int64_t));
 SAME(MOST_DESCRIPTORS, UFFD_MOST_DESCRIPTORS);
 SAME(SIGKILL, SIGKILL);
+SAME(WP_FD, LONG_AT(struct uffd_wp_options, fd));
+SAME(WP_ADDRESS, LONG_AT(struct uffd_wp_options, address));
+SAME(WP_LENGTH, LONG_AT(struct uffd_wp_options, length));
+SAME(WP_PAGE, LONG_AT(struct uffd_wp_options, page));
+SAME(WP_AHEAD, LONG_AT(struct uffd_wp_options, ahead));
+SAME(WP_LIMIT, LONG_AT(struct uffd_wp_options, limit));
+SAME(WP_SPILL, LONG_AT(struct uffd_wp_options, spill));
+SAME(WP_POPULATE, LONG_AT(struct uffd_wp_options, populate));
+SAME(WP_UNCHANGED, LONG_AT(struct uffd_wp_options, unchanged));
+SAME(WP_LONGS, sizeof(struct uffd_wp_options) / sizeof(int64_t));
+SAME(SAVED_MEMORY, LONG_AT(struct uffd_saved_stats, memory));
+SAME(SAVED_SPILLED, LONG_AT(struct uffd_saved_stats, spilled));
+SAME(SAVED_LONGS, sizeof(struct uffd_saved_stats) / sizeof(int64_t));
 SAME(KEEPER_FD, LONG_AT(struct uffd_keeper_options, fd));
 SAME(KEEPER_ADDRESS, LONG_AT(struct uffd_keeper_options, address));
 SAME(KEEPER_LENGTH, LONG_AT(struct uffd_keeper_options, length));
@@ -170,9 +187,9 @@ SAME(ENGINE_INLINE, UFFD_ENGINE_INLINE);
 SAME(ENGINE_THREAD, UFFD_ENGINE_THREAD);
 SAME(FAILURE_ABORT, UFFD_FAILURE_ABORT);
 SAME(FAILURE_FILL, UFFD_FAILURE_FILL);
-SAME(RANGE_LONGS, sizeof(struct uffd_dirty_range) / sizeof(int64_t));
-SAME(RANGE_OFFSET, LONG_AT(struct uffd_dirty_range, offset));
-SAME(RANGE_LENGTH, LONG_AT(struct uffd_dirty_range, length));
+SAME(RANGE_LONGS, sizeof(struct uffd_range) / sizeof(int64_t));
+SAME(RANGE_OFFSET, LONG_AT(struct uffd_range, offset));
+SAME(RANGE_LENGTH, LONG_AT(struct uffd_range, length));
 SAME(EPERM, EPERM);
 SAME(ENOENT, ENOENT);
 SAME(ESRCH, ESRCH);
@@ -192,6 +209,7 @@ SAME(EMFILE, EMFILE);
 SAME(ENOTTY, ENOTTY);
 SAME(ENOSPC, ENOSPC);
 SAME(ENOSYS, ENOSYS);
+SAME(ENODATA, ENODATA);
 SAME(EOPNOTSUPP, EOPNOTSUPP);
 SAME(EPIPE, EPIPE);
 SAME(ENAMETOOLONG, ENAMETOOLONG);
@@ -272,6 +290,13 @@ NATIVE(jlong, dirtyStart, STATIC, jint fd, jlong address, jlong length)
 {
     struct uffd_dirty *dirty = NULL;
     int failed = uffd_dirty_start(fd, (uintptr_t)address, (size_t)length, &dirty);
+    return failed ? failed : handle(dirty);
+}
+
+NATIVE(jlong, dirtyStartInline, STATIC, jlong wp)
+{
+    struct uffd_dirty *dirty = NULL;
+    int failed = uffd_dirty_start_inline(at(wp), &dirty);
     return failed ? failed : handle(dirty);
 }
 
@@ -458,6 +483,45 @@ NATIVE(jint, sigbusIsOurs, STATIC)
     return uffd_sigbus_is_ours();
 }
 
+NATIVE(jint, snapshotBegin, STATIC, jlong wp)
+{
+    return uffd_snapshot_begin(at(wp));
+}
+
+NATIVE(jint, snapshotChanged, STATIC, jlong wp, jlong offset, jlong ranges, jint capacity)
+{
+    return uffd_snapshot_changed(at(wp), (size_t)offset, at(ranges), capacity);
+}
+
+NATIVE(jint, snapshotEnd, STATIC, jlong wp)
+{
+    uffd_snapshot_end(at(wp));
+    return 0;
+}
+
+NATIVE(jint, snapshotKeep, STATIC, jlong wp)
+{
+    uffd_snapshot_keep(at(wp));
+    return 0;
+}
+
+NATIVE(jint, snapshotRead, STATIC, jlong wp, jlong offset, jlong length, jlong to)
+{
+    return uffd_snapshot_read(at(wp), (size_t)offset, (size_t)length, at(to));
+}
+
+NATIVE(jint, snapshotRelease, STATIC, jlong wp, jlong offset, jlong length)
+{
+    uffd_snapshot_release(at(wp), (size_t)offset, (size_t)length);
+    return 0;
+}
+
+NATIVE(jint, snapshotStats, STATIC, jlong wp, jlong stats)
+{
+    uffd_snapshot_stats(at(wp), at(stats));
+    return 0;
+}
+
 NATIVE(jint, socketAccept, STATIC, jint listener)
 {
     return uffd_socket_accept(listener);
@@ -523,6 +587,11 @@ NATIVE(jint, unmap, STATIC, jlong address, jlong length)
     return uffd_memory_unmap(at(address), (size_t)length);
 }
 
+NATIVE(jint, unnamedFile, STATIC, jlong directory)
+{
+    return uffd_saved_unnamed_file(at(directory));
+}
+
 NATIVE(jint, unregister, STATIC, jint fd, jlong start, jlong length)
 {
     return uffd_unregister(fd, (uint64_t)start, (uint64_t)length);
@@ -531,6 +600,29 @@ NATIVE(jint, unregister, STATIC, jint fd, jlong start, jlong length)
 NATIVE(jint, wake, STATIC, jint fd, jlong start, jlong length)
 {
     return uffd_wake(fd, (uint64_t)start, (uint64_t)length);
+}
+
+NATIVE(jint, wpFree, STATIC, jlong wp)
+{
+    uffd_wp_free(at(wp));
+    return 0;
+}
+
+NATIVE(jint, wpOpen, STATIC, jlong wp, jlong offset, jlong length)
+{
+    return uffd_wp_open(at(wp), (size_t)offset, (size_t)length);
+}
+
+NATIVE(jlong, wpStart, STATIC, jlong options)
+{
+    struct uffd_wp *wp = NULL;
+    int failed = uffd_wp_start(at(options), &wp);
+    return failed ? failed : handle(wp);
+}
+
+NATIVE(jint, wpStop, STATIC, jlong wp)
+{
+    return uffd_wp_stop(at(wp));
 }
 
 NATIVE(jint, writeProtect, STATIC, jint fd, jlong start, jlong length, jlong mode)

@@ -34,7 +34,7 @@ static void *reserve(size_t length)
 // No lock; any thread.
 static size_t bitmap_length(const struct uffd_paged *paged)
 {
-    return (paged->length / paged->page + 63) / 64 * sizeof(uint64_t);
+    return (paged->region.length / paged->page + 63) / 64 * sizeof(uint64_t);
 }
 
 // No lock; any thread.
@@ -70,7 +70,7 @@ static int start_engine(struct uffd_pager *pager, int threads)
     int failed = uffd_sigbus_install();
     if (!failed && !uffd_sigbus_is_ours())
         failed = -ENOTSUP;
-    return failed ? failed : uffd_inline_add(&pager->paged);
+    return failed ? failed : uffd_inline_add(&pager->paged.region);
 }
 
 // Waits for faults under way; one thread. Afterwards nothing uses the descriptor or the source. A region served inline stays
@@ -89,25 +89,25 @@ static void stop_engine(struct uffd_pager *pager)
 static int open_region(struct uffd_pager *pager, int threads)
 {
     const struct uffd_paged *paged = &pager->paged;
-    void *base = (void *)paged->base;
-    if (mprotect(base, paged->length, PROT_NONE) < 0)
+    void *base = (void *)paged->region.base;
+    if (mprotect(base, paged->region.length, PROT_NONE) < 0)
         return -errno;
     // Registered first: a region that belongs to somebody else keeps what it holds.
-    int64_t result = uffd_register(paged->fd, paged->base, paged->length, UFFDIO_REGISTER_MODE_MISSING);
+    int64_t result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
     if (result >= 0) {
         // Shared pages stay in the memfd when only the mapping lets go of them; private memory has no MADV_REMOVE.
-        uffd_memory_advise(base, paged->length, MADV_REMOVE);
-        result = uffd_memory_empty(base, paged->length, paged->page);
+        uffd_memory_advise(base, paged->region.length, MADV_REMOVE);
+        result = uffd_memory_empty(base, paged->region.length, paged->page);
     }
     if (result > 0) // a new mapping, which nobody has registered yet
-        result = uffd_register(paged->fd, paged->base, paged->length, UFFDIO_REGISTER_MODE_MISSING);
+        result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
     if (result >= 0)
         result = start_engine(pager, threads);
-    if (mprotect(base, paged->length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {
+    if (mprotect(base, paged->region.length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {
         result = -errno;
         stop_engine(pager);
         if (pager->engine == UFFD_ENGINE_INLINE)
-            uffd_inline_remove(&pager->paged);
+            uffd_inline_remove(&pager->paged.region);
     }
     return (int)result;
 }
@@ -122,9 +122,10 @@ int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager
     memset(pager, 0, sizeof *pager);
     pager->engine = (int)options->engine;
     struct uffd_paged *paged = &pager->paged;
+    paged->region.resolve = uffd_fill_resolve;
     paged->fd = (int)options->fd;
-    paged->base = (uintptr_t)options->address;
-    paged->length = (size_t)options->length;
+    paged->region.base = (uintptr_t)options->address;
+    paged->region.length = (size_t)options->length;
     paged->page = (size_t)options->page;
     paged->around = (size_t)options->around;
     paged->on_failure = (int)options->on_failure;
@@ -154,7 +155,7 @@ int uffd_pager_finish(struct uffd_pager *pager)
     if (failed)
         return failed;
     atomic_store(&pager->paged.ended, 1);
-    failed = uffd_unregister(pager->paged.fd, pager->paged.base, pager->paged.length);
+    failed = uffd_unregister(pager->paged.fd, pager->paged.region.base, pager->paged.region.length);
     if (failed) {
         atomic_store(&pager->paged.ended, 0);
         return failed;
@@ -168,12 +169,12 @@ int uffd_pager_finish(struct uffd_pager *pager)
 int uffd_pager_detach(struct uffd_pager *pager)
 {
     atomic_store(&pager->paged.ended, 1);
-    int failed = uffd_memory_retire((void *)pager->paged.base, pager->paged.length);
+    int failed = uffd_memory_retire((void *)pager->paged.region.base, pager->paged.region.length);
     if (failed) {
         atomic_store(&pager->paged.ended, 0);
         return failed;
     }
-    uffd_wake(pager->paged.fd, pager->paged.base, pager->paged.length);
+    uffd_wake(pager->paged.fd, pager->paged.region.base, pager->paged.region.length);
     stop_engine(pager);
     return 0;
 }
@@ -183,7 +184,7 @@ int uffd_pager_detach(struct uffd_pager *pager)
 void uffd_pager_free(struct uffd_pager *pager)
 {
     if (pager->engine == UFFD_ENGINE_INLINE)
-        uffd_inline_remove(&pager->paged);
+        uffd_inline_remove(&pager->paged.region);
     release(pager);
 }
 

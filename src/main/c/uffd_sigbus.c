@@ -74,7 +74,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
     int kept_errno = errno;
     uintptr_t address = (uintptr_t)info->si_addr;
     // A missing page has an address and no hardware error; a signal that somebody sent has neither.
-    int resolved = info->si_code == BUS_ADRERR && uffd_inline_resolve(address) == 0;
+    int resolved = info->si_code == BUS_ADRERR && uffd_inline_resolve(address, UFFD_PAGE_WAS_PRESENT(context)) == 0;
     if (!resolved) {
         struct toucher *toucher = info->si_code > 0 ? toucher_of(address) : NULL;
         if (toucher)

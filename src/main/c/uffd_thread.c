@@ -47,7 +47,7 @@ static void resolve_batch(struct uffd_paged *paged)
     struct uffd_msg messages[BATCH];
     ssize_t bytes = read(paged->fd, messages, sizeof messages);
     if (bytes < 0 && errno != EAGAIN && errno != EINTR)
-        uffd_fill_abort(paged, paged->base, -errno);
+        uffd_fill_abort(paged, paged->region.base, -errno);
     for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof messages[0]; i++) {
         if (messages[i].event == UFFD_EVENT_PAGEFAULT)
             resolve(paged, (uintptr_t)messages[i].arg.pagefault.address);
@@ -62,13 +62,13 @@ static void *run(void *argument)
     struct pollfd ready[2] = { { .fd = self->stop, .events = POLLIN }, { .fd = self->paged->fd, .events = POLLIN } };
     for (;;) {
         if (poll(ready, 2, -1) < 0 && errno != EINTR)
-            uffd_fill_abort(self->paged, self->paged->base, -errno);
+            uffd_fill_abort(self->paged, self->paged->region.base, -errno);
         if (ready[0].revents)
             return NULL;
         if (ready[1].revents & POLLIN)
             resolve_batch(self->paged);
         else if (ready[1].revents)
-            uffd_fill_abort(self->paged, self->paged->base, -EBADF);
+            uffd_fill_abort(self->paged, self->paged->region.base, -EBADF);
     }
 }
 

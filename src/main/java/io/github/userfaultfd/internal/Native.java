@@ -47,6 +47,9 @@ public final class Native {
     /** Registers and protects a range; the tracker's handle. */
     public static native long dirtyStart(int fd, long address, long length);
 
+    /** A tracker over inline write-protect that was started unchanged; its handle. */
+    public static native long dirtyStartInline(long wp);
+
     /** Unregisters the range and frees the tracker. */
     public static native int dirtyStop(long dirty);
 

@@ -18,7 +18,9 @@ import java.util.Objects;
 
 /**
  * Tells which pages of a region were written since they were last asked for. The kernel itself takes note at the first write to
- * each page ({@code UFFD_FEATURE_WP_ASYNC}, Linux 6.7) and no thread waits for anybody; {@code PAGEMAP_SCAN} reads and re-arms.
+ * each page ({@code UFFD_FEATURE_WP_ASYNC}, Linux 6.7) and no thread waits for anybody; {@code PAGEMAP_SCAN} reads and re-arms. On
+ * older kernels (Linux 5.7; 5.19 for shared memory and huge pages) the library takes note: the writing thread itself, in a SIGBUS
+ * handler in C, and whoever writes while pages are armed waits until that is done.
  *
  * <pre>{@code
  * try (DirtyTracker tracker = DirtyTracker.start(region)) {
@@ -33,6 +35,8 @@ import java.util.Objects;
  * page size. Reported without having been written: pages that {@link MemoryRegion#discard} or {@link MemoryRegion#punchHole}
  * took away, and all of a range whose scan failed. <b>Not seen</b> are writes that go around the mapping: through a region's
  * second mapping, write(2) to its memfd, or buffers registered with io_uring.
+ * On kernels before 6.7, pages are told by the region's page size, and system calls that write to the region, such as
+ * {@code FileChannel.read} into one of its buffers, fail with EFAULT on a page that was not written since the last collect.
  *
  * <p>A region has one userfaultfd: one that is paged cannot be tracked, and the other way round. Methods can be called from any
  * thread, one at a time; on a closed tracker they throw {@link IllegalStateException}.
@@ -43,7 +47,9 @@ public final class DirtyTracker implements AutoCloseable {
     private static final int RANGES = 256;
 
     private final RegionOwner owner;
+    /** One of them: the kernel takes note, or the library does. */
     private final Uffd uffd;
+    private final WriteProtect protect;
     private final Scratch ranges = new Scratch(RANGES * Abi.RANGE_LONGS);
     private long handle;
     private boolean scanning;
@@ -70,8 +76,10 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
+    /** By the kernel. */
     private DirtyTracker(RegionOwner owner) throws IOException {
         this.owner = owner;
+        protect = null;
         Uffd open = null;
         long result = 0;
         owner.claim(new Service());
@@ -83,7 +91,7 @@ public final class DirtyTracker implements AutoCloseable {
             open = builder.create();
             result = Native.dirtyStart(open.fd(), owner.address(), owner.length());
             if (result < 0) {
-                throw new UffdException("start", (int) -result, "tracking " + text());
+                throw refused(result);
             }
         } finally {
             if (result <= 0) {
@@ -97,17 +105,56 @@ public final class DirtyTracker implements AutoCloseable {
         handle = result;
     }
 
+    /** By inline write-protect. */
+    private DirtyTracker(SnapshotterBuilder options) throws IOException {
+        owner = options.owner;
+        uffd = null;
+        protect = new WriteProtect(new Service(), options.startUnchanged(true));
+        handle = Native.dirtyStartInline(protect.handle());
+        if (handle < 0) {
+            protect.close();
+            throw refused(handle);
+        }
+    }
+
+    private UffdException refused(long errno) {
+        return new UffdException("start", (int) -errno, "tracking " + text());
+    }
+
     /**
      * Starts tracking; every page counts as clean from now on.
      *
      * @param region what to track
      * @return the running tracker
-     * @throws UnsupportedFeaturesException if the kernel cannot do it (before Linux 6.7)
-     * @throws UffdException if the kernel refuses
+     * @throws UnsupportedFeaturesException if the kernel cannot do it either way
+     * @throws UffdException if the kernel refuses, or, before Linux 6.7, other code of this process has taken the SIGBUS handler
      * @throws IOException never otherwise
      * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
      */
     public static DirtyTracker start(MemoryRegion region) throws IOException {
+        try {
+            return start(region, DirtyTracker::new);
+        } catch (UnsupportedFeaturesException e) {
+            if (!e.missing().contains(Feature.WP_ASYNC)) {
+                throw e;
+            }
+            return startInline(region, false);
+        }
+    }
+
+    /** For tests as well: without the kernel's own notes, and also without its protecting of pages that were never touched. */
+    static DirtyTracker startInline(MemoryRegion region, boolean leaveOutUnpopulated) throws IOException {
+        return start(region, owner -> {
+            SnapshotterBuilder options = new SnapshotterBuilder(owner);
+            return new DirtyTracker(leaveOutUnpopulated ? options.leaveOutUnpopulated() : options);
+        });
+    }
+
+    private interface Start {
+        DirtyTracker by(RegionOwner owner) throws IOException;
+    }
+
+    private static DirtyTracker start(MemoryRegion region, Start start) throws IOException {
         RegionOwner owner = RegionOwner.at(region.address());
         if (owner == null) {
             throw new IllegalStateException(region + " is closed");
@@ -115,7 +162,7 @@ public final class DirtyTracker implements AutoCloseable {
         owner.enter();
         try {
             synchronized (owner.startLock()) {
-                return new DirtyTracker(owner);
+                return start.by(owner);
             }
         } finally {
             owner.exit();
@@ -250,8 +297,12 @@ public final class DirtyTracker implements AutoCloseable {
         if (handle != 0) {
             Native.dirtyStop(handle);
             handle = 0;
-            uffd.close();
-            owner.unclaim();
+            if (protect != null) {
+                protect.close();
+            } else {
+                uffd.close();
+                owner.unclaim();
+            }
         }
     }
 
@@ -261,6 +312,6 @@ public final class DirtyTracker implements AutoCloseable {
 
     @Override
     public String toString() {
-        return "DirtyTracker[" + text() + (uffd != null && handle == 0 ? ", closed" : "") + "]";
+        return "DirtyTracker[" + text() + ((uffd != null || protect != null) && handle == 0 ? ", closed" : "") + "]";
     }
 }

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// The protocol. A page belongs to whoever set its BUSY; the gate belongs to whoever protects many pages at once. A writer takes the
+// page and then looks at the gate, the protector closes the gate and then looks at the pages: so one of them sees the other. States
+// change after the kernel's call has returned and before BUSY is gone. Whoever cannot have a page runs its instruction again.
+#include "uffd_wp.h"
+
+#include "uffd_abi.h"
+#include "uffd_bits.h"
+#include "uffd_sigbus.h"
+#include "uffd_sys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// From so many runs on, one for this many pages, protecting the whole range is faster than protecting each run (3,000 a GiB of 4 KiB).
+enum { PAGES_A_RUN = 87 };
+
+// No lock; any thread and signal handlers.
+unsigned uffd_wp_state(struct uffd_wp *wp, size_t index)
+{
+    return atomic_load(&wp->states[index]);
+}
+
+// No lock; any thread and signal handlers, who took the page or closed the gate.
+void uffd_wp_publish(struct uffd_wp *wp, size_t index, unsigned state)
+{
+    atomic_store(&wp->states[index], (uint8_t)(state & ~(unsigned)UFFD_BUSY));
+}
+
+// No lock; any thread and signal handlers. Does not wait: 0 if somebody else has the page, or the gate is not open. The second look at
+// the gate, after the page was taken, is what makes a snapshot one instant.
+int uffd_wp_take(struct uffd_wp *wp, size_t index)
+{
+    uint8_t state = atomic_load(&wp->states[index]);
+    if ((state & UFFD_BUSY) || !atomic_compare_exchange_strong(&wp->states[index], &state, (uint8_t)(state | UFFD_BUSY)))
+        return 0;
+    if (atomic_load(&wp->gate) == UFFD_GATE_OPEN)
+        return 1;
+    uffd_wp_publish(wp, index, state);
+    return 0;
+}
+
+// Waits for pages that are taken; one thread at a time. Nobody takes a page afterwards until the gate is opened.
+void uffd_wp_close_gate(struct uffd_wp *wp)
+{
+    atomic_store(&wp->gate, UFFD_GATE_CLOSED);
+    for (size_t i = 0; i < wp->pages; i++) {
+        while (uffd_wp_state(wp, i) & UFFD_BUSY)
+            sched_yield();
+    }
+}
+
+// No lock; the thread that closed it. Wakes who waits.
+void uffd_wp_open_gate(struct uffd_wp *wp, uint32_t as)
+{
+    atomic_store(&wp->gate, as);
+    syscall(SYS_futex, &wp->gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+// Waits as long as the gate is closed; any thread and signal handlers. UFFD_GATE_OPEN or UFFD_GATE_ENDED.
+static uint32_t wait_at_gate(struct uffd_wp *wp)
+{
+    uint32_t gate;
+    while ((gate = atomic_load(&wp->gate)) == UFFD_GATE_CLOSED)
+        syscall(SYS_futex, &wp->gate, FUTEX_WAIT_PRIVATE, UFFD_GATE_CLOSED, NULL, NULL, 0);
+    return gate;
+}
+
+// No lock; any thread and signal handlers, who has taken the page. If the copy cannot be kept the snapshot does without the page, and
+// is lost.
+static void save(struct uffd_wp *wp, size_t index)
+{
+    unsigned state = uffd_wp_state(wp, index);
+    if (!(state & UFFD_SNAP) || (state & UFFD_SAVED))
+        return;
+    int where = uffd_saved_put(&wp->saved, index, (const char *)wp->region.base + index * wp->page);
+    if (where == UFFD_SAVED_NOT)
+        state &= ~(unsigned)UFFD_SNAP;
+    else
+        state |= where == UFFD_SAVED_MEMORY ? UFFD_IN_MEMORY : UFFD_IN_FILE;
+    atomic_store(&wp->states[index], (uint8_t)state);
+}
+
+// No lock; any thread and signal handlers, who has taken the pages, and has them no more afterwards.
+static int open_taken(struct uffd_wp *wp, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        save(wp, i);
+    int failed = uffd_writeprotect(wp->fd, wp->region.base + first * wp->page, count * wp->page, 0);
+    for (size_t i = first; i < first + count; i++)
+        uffd_wp_publish(wp, i, uffd_wp_state(wp, i) | (failed ? 0 : UFFD_OPEN));
+    return failed;
+}
+
+// No lock; signal handlers, who have taken `first`. Takes the pages behind it too if the writes are sequential: twice as many as the
+// last time, as far as all are closed. How many are taken.
+static size_t take_ahead(struct uffd_wp *wp, size_t first, struct uffd_wp_stripe *stripe)
+{
+    size_t window = 1;
+    if (atomic_load_explicit(&stripe->expected, memory_order_relaxed) == first && first > 0) {
+        window = 2 * atomic_load_explicit(&stripe->window, memory_order_relaxed);
+        window = window < wp->ahead ? window : wp->ahead;
+    }
+    size_t count = 1;
+    while (count < window && first + count < wp->pages && !(uffd_wp_state(wp, first + count) & UFFD_OPEN)
+           && uffd_wp_take(wp, first + count))
+        count++;
+    atomic_store_explicit(&stripe->window, window, memory_order_relaxed);
+    atomic_store_explicit(&stripe->expected, first + count, memory_order_relaxed);
+    return count;
+}
+
+// Signal handler; waits for a gate that is closed, which native code opens again whatever the JVM does.
+static int resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
+{
+    struct uffd_wp *wp = (struct uffd_wp *)region;
+    struct uffd_wp_stripe *stripe = &wp->stripes[index];
+    (void)present;
+    if (wait_at_gate(wp) == UFFD_GATE_ENDED)
+        return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
+    size_t first = (address - region->base) / wp->page;
+    if (!uffd_wp_take(wp, first)) {
+        sched_yield();
+        return 0;
+    }
+    // An open page faults when the fault is older than its opening. One that does so for ever is not a write-protect fault.
+    if ((uffd_wp_state(wp, first) & UFFD_OPEN) && uffd_inline_is_stuck(&stripe->stuck, first)) {
+        uffd_wp_publish(wp, first, uffd_wp_state(wp, first));
+        return -ENOENT;
+    }
+    size_t count = wp->ahead > 1 ? take_ahead(wp, first, stripe) : 1;
+    int failed = open_taken(wp, first, count);
+    // A window over two mappings, which some kernels refuse: the page itself is asked for when it faults again, with no window.
+    if (failed && count > 1) {
+        atomic_store_explicit(&stripe->expected, 0, memory_order_relaxed);
+        return 0;
+    }
+    return failed;
+}
+
+// Waits for who has a page; any thread, in native state. Whole pages: their old content is aside if a snapshot needs it, and they can
+// be written without a fault until the next protecting. 0 or -errno.
+int uffd_wp_open(struct uffd_wp *wp, size_t offset, size_t length)
+{
+    for (size_t i = offset / wp->page; i < (offset + length) / wp->page;) {
+        if (wait_at_gate(wp) == UFFD_GATE_ENDED)
+            return 0;
+        if (!uffd_wp_take(wp, i)) {
+            sched_yield();
+            continue;
+        }
+        int failed = open_taken(wp, i, 1);
+        if (failed)
+            return failed;
+        i++;
+    }
+    return 0;
+}
+
+// No lock; one thread. Reads a byte of each open page, so that there is something to protect.
+void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to)
+{
+    for (size_t i = from; wp->populate && i < to; i++) {
+        if (uffd_wp_state(wp, i) & UFFD_OPEN)
+            (void)*((const volatile char *)wp->region.base + i * wp->page);
+    }
+}
+
+// Behind the closed gate. The first page from `from` on that is open, or not, or `to`.
+static size_t find_open(struct uffd_wp *wp, size_t from, size_t to, int open)
+{
+    while (from < to && ((atomic_load_explicit(&wp->states[from], memory_order_relaxed) & UFFD_OPEN) != 0) != (open != 0))
+        from++;
+    return from;
+}
+
+// Behind the closed gate. Protects the open pages of a range; the states are left to the caller. After an error some that still count
+// as open are protected, which the next write to them cures.
+int uffd_wp_protect(struct uffd_wp *wp, size_t from, size_t to)
+{
+    size_t runs = 0;
+    for (size_t at = find_open(wp, from, to, 1); at < to; at = find_open(wp, find_open(wp, at, to, 0), to, 1))
+        runs++;
+    if (runs * PAGES_A_RUN > to - from)
+        return uffd_writeprotect(wp->fd, wp->region.base + from * wp->page, (to - from) * wp->page, UFFDIO_WRITEPROTECT_MODE_WP);
+    int failed = 0;
+    for (size_t at = find_open(wp, from, to, 1); at < to && !failed; at = find_open(wp, at, to, 1)) {
+        size_t end = find_open(wp, at, to, 0);
+        failed = uffd_writeprotect(wp->fd, wp->region.base + at * wp->page, (end - at) * wp->page, UFFDIO_WRITEPROTECT_MODE_WP);
+        at = end;
+    }
+    return failed;
+}
+
+// No lock; any thread. Sets a bit for each page of the range that was written since the last protecting.
+void uffd_wp_collect(struct uffd_wp *wp, size_t offset, size_t length, uint64_t *written)
+{
+    for (size_t i = offset / wp->page; i < (offset + length) / wp->page; i++) {
+        if (uffd_wp_state(wp, i) & UFFD_OPEN)
+            uffd_bits_set(written, i, i + 1);
+    }
+}
+
+// Waits for pages that are taken; one thread at a time. Like uffd_wp_collect, and protects in the same step. Whoever takes pages away
+// meanwhile opens them afterwards. After an error nothing was collected.
+int uffd_wp_collect_and_protect(struct uffd_wp *wp, size_t offset, size_t length, uint64_t *written)
+{
+    size_t from = offset / wp->page;
+    size_t to = (offset + length) / wp->page;
+    uffd_wp_populate(wp, from, to);
+    uffd_wp_close_gate(wp);
+    int failed = uffd_wp_protect(wp, from, to);
+    if (!failed) {
+        uffd_wp_collect(wp, offset, length, written);
+        for (size_t i = from; i < to; i++)
+            uffd_wp_publish(wp, i, uffd_wp_state(wp, i) & ~(unsigned)UFFD_OPEN);
+    }
+    uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
+    return failed;
+}
+
+// No lock; one thread, when no handler and no call uses it. Never the file of a start that failed.
+static void release(struct uffd_wp *wp)
+{
+    uffd_saved_close(&wp->saved);
+    free((void *)wp->states);
+    free(wp->changed);
+    free(wp->kept);
+    free(wp);
+}
+
+// No lock; any thread.
+static int prepare(const struct uffd_wp_options *options, struct uffd_wp **result)
+{
+    struct uffd_wp *wp = aligned_alloc(_Alignof(struct uffd_wp), sizeof *wp);
+    if (!wp)
+        return -ENOMEM;
+    memset(wp, 0, sizeof *wp);
+    wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve };
+    wp->fd = (int)options->fd;
+    wp->page = (size_t)options->page;
+    wp->pages = wp->region.length / wp->page;
+    wp->ahead = (size_t)options->ahead / wp->page;
+    wp->populate = options->populate != 0;
+    wp->states = malloc(wp->pages);
+    wp->changed = calloc(uffd_bits_words(wp->pages), sizeof(uint64_t));
+    wp->kept = calloc(uffd_bits_words(wp->pages), sizeof(uint64_t));
+    int failed = uffd_saved_open(&wp->saved, wp->region.length, wp->page, options->limit, (int)options->spill);
+    if (!failed && (!wp->states || !wp->changed || !wp->kept))
+        failed = -ENOMEM;
+    if (failed) {
+        wp->saved.spill = -1;
+        release(wp);
+        return failed;
+    }
+    for (size_t i = 0; i < wp->pages; i++)
+        atomic_init(&wp->states[i], UFFD_OPEN);
+    *result = wp;
+    return 0;
+}
+
+// No lock; any thread. After a failure nothing is registered. The handler has to know the region before it is protected.
+static int begin(struct uffd_wp *wp, int unchanged)
+{
+    int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, UFFDIO_REGISTER_MODE_WP);
+    if (ioctls < 0)
+        return (int)ioctls;
+    int failed = uffd_inline_add(&wp->region);
+    if (!failed && unchanged) {
+        failed = uffd_wp_collect_and_protect(wp, 0, wp->region.length, wp->changed);
+        if (failed)
+            uffd_inline_remove(&wp->region);
+    }
+    if (failed)
+        uffd_unregister(wp->fd, wp->region.base, wp->region.length);
+    return failed;
+}
+
+// No lock; any thread. Takes over the file, not the descriptor, which lives until stop has returned.
+static int start(const struct uffd_wp_options *options, struct uffd_wp **result)
+{
+    int failed = prepare(options, result);
+    if (failed)
+        return failed;
+    failed = begin(*result, options->unchanged != 0);
+    if (failed) {
+        (*result)->saved.spill = -1;
+        release(*result);
+    }
+    return failed;
+}
+
+// No lock; any thread with SIGBUS unblocked. Some kernels report the feature, take every call, and never tell of a write (arm64, 5.10):
+// so it is done once, with one page. -EOPNOTSUPP if the write went unseen.
+static int prove(int fd)
+{
+    size_t page = (size_t)getpagesize();
+    void *scratch = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (scratch == MAP_FAILED)
+        return -errno;
+    *(volatile char *)scratch = 1;
+    struct uffd_wp_options options = {
+        .fd = fd, .address = (intptr_t)scratch, .length = (int64_t)page, .page = (int64_t)page, .spill = -1, .unchanged = 1,
+    };
+    struct uffd_wp *wp = NULL;
+    int failed = start(&options, &wp);
+    if (!failed) {
+        *(volatile char *)scratch = 2;
+        failed = uffd_wp_state(wp, 0) & UFFD_OPEN ? 0 : -EOPNOTSUPP;
+        uffd_wp_stop(wp);
+        uffd_wp_free(wp);
+    }
+    munmap(scratch, page);
+    return failed;
+}
+
+// No lock; any thread with SIGBUS unblocked. The content stays. After a failure the caller still has the file.
+int uffd_wp_start(const struct uffd_wp_options *options, struct uffd_wp **result)
+{
+    static _Atomic(int) proved;
+    int failed = uffd_sigbus_install();
+    if (!failed && !uffd_sigbus_is_ours())
+        failed = -EBUSY;
+    if (!failed && !atomic_load(&proved)) {
+        failed = prove((int)options->fd);
+        atomic_store(&proved, !failed);
+    }
+    return failed ? failed : start(options, result);
+}
+
+// Waits for faults under way; one thread, with no snapshot and no collect. All pages are writable afterwards. The handler knows the
+// region until uffd_wp_free: a thread that faulted before may get there only later.
+int uffd_wp_stop(struct uffd_wp *wp)
+{
+    uffd_wp_close_gate(wp);
+    int failed = uffd_writeprotect(wp->fd, wp->region.base, wp->region.length, 0);
+    int after = uffd_unregister(wp->fd, wp->region.base, wp->region.length);
+    uffd_wp_open_gate(wp, UFFD_GATE_ENDED);
+    uffd_inline_quiesce();
+    return failed ? failed : after;
+}
+
+// Waits for handlers; one thread, after stop, when the region is given up or about to be served by another.
+void uffd_wp_free(struct uffd_wp *wp)
+{
+    uffd_inline_remove(&wp->region);
+    release(wp);
+}

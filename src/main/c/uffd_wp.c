@@ -225,13 +225,20 @@ int uffd_wp_collect_and_protect(struct uffd_wp *wp, size_t offset, size_t length
     return failed;
 }
 
-// No lock; one thread, when no handler and no call uses it. Never the file of a start that failed.
+// No lock; one thread, when no handler and no call uses it. All that a late fault does not need.
 static void release(struct uffd_wp *wp)
 {
     uffd_saved_close(&wp->saved);
     free((void *)wp->states);
     free(wp->changed);
     free(wp->kept);
+}
+
+// No lock; one thread, after a start that failed: the file is still the caller's.
+static void give_up(struct uffd_wp *wp)
+{
+    wp->saved.spill = -1;
+    release(wp);
     free(wp);
 }
 
@@ -255,8 +262,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     if (!failed && (!wp->states || !wp->changed || !wp->kept))
         failed = -ENOMEM;
     if (failed) {
-        wp->saved.spill = -1;
-        release(wp);
+        give_up(wp);
         return failed;
     }
     for (size_t i = 0; i < wp->pages; i++)
@@ -289,10 +295,8 @@ static int start(const struct uffd_wp_options *options, struct uffd_wp **result)
     if (failed)
         return failed;
     failed = begin(*result, options->unchanged != 0);
-    if (failed) {
-        (*result)->saved.spill = -1;
-        release(*result);
-    }
+    if (failed)
+        give_up(*result);
     return failed;
 }
 
@@ -334,8 +338,8 @@ int uffd_wp_start(const struct uffd_wp_options *options, struct uffd_wp **result
     return failed ? failed : start(options, result);
 }
 
-// Waits for faults under way; one thread, with no snapshot and no collect. All pages are writable afterwards. The handler knows the
-// region until uffd_wp_free: a thread that faulted before may get there only later.
+// Waits for faults under way; one thread, when no call uses it. All pages are writable afterwards. The handler knows the region until
+// uffd_wp_free: a thread that faulted before may get there only later.
 int uffd_wp_stop(struct uffd_wp *wp)
 {
     uffd_wp_close_gate(wp);
@@ -343,6 +347,7 @@ int uffd_wp_stop(struct uffd_wp *wp)
     int after = uffd_unregister(wp->fd, wp->region.base, wp->region.length);
     uffd_wp_open_gate(wp, UFFD_GATE_ENDED);
     uffd_inline_quiesce();
+    release(wp);
     return failed ? failed : after;
 }
 
@@ -350,5 +355,5 @@ int uffd_wp_stop(struct uffd_wp *wp)
 void uffd_wp_free(struct uffd_wp *wp)
 {
     uffd_inline_remove(&wp->region);
-    release(wp);
+    free(wp);
 }

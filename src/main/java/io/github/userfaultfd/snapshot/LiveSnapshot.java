@@ -270,10 +270,15 @@ public final class LiveSnapshot implements AutoCloseable {
     /** Ends the snapshot, whether it was read or not: nothing is saved any more. A second close does nothing. */
     @Override
     public void close() {
-        if (uses.close()) {
-            uses.awaitIdle(() -> { });
-            Native.snapshotEnd(handle);
-            snapshotter.ended(this);
+        boolean first = uses.close();
+        synchronized (this) { // a second one returns when the first is done
+            if (first) {
+                uses.awaitIdle(() -> { });
+                Native.snapshotEnd(handle);
+                snapshotter.ended(this);
+            }
+        }
+        if (first) {
             atEnd.run();
         }
     }

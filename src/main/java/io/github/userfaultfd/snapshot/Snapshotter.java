@@ -38,7 +38,7 @@ import java.io.IOException;
 public final class Snapshotter implements AutoCloseable {
     private final RegionOwner owner;
     private final WriteProtect protect;
-    private LiveSnapshot current;
+    private volatile LiveSnapshot current;
     private int windows;
 
     private final class Service implements RegionOwner.Service {
@@ -194,17 +194,20 @@ public final class Snapshotter implements AutoCloseable {
     /** Ends the open snapshot, if there is one, and lifts all protection; the region is ordinary memory afterwards. */
     @Override
     public void close() {
-        LiveSnapshot open;
-        synchronized (this) {
-            open = current;
+        while (!closeIfIdle()) {
+            LiveSnapshot open = current;
+            if (open != null) {
+                open.close();
+            }
         }
-        if (open != null) {
-            open.close();
-        }
-        synchronized (this) {
+    }
+
+    private synchronized boolean closeIfIdle() {
+        if (current == null) {
             protect.close();
             notifyAll();
         }
+        return current == null;
     }
 
     String text() {

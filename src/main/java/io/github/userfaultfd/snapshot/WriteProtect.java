@@ -11,6 +11,7 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.UseCount;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
@@ -25,7 +26,7 @@ final class WriteProtect {
     private final RegionOwner owner;
     private final Uffd uffd;
     private final long handle;
-    private volatile boolean closed;
+    private final UseCount uses = new UseCount();
 
     WriteProtect(RegionOwner.Service service, SnapshotterBuilder options) throws IOException {
         owner = options.owner;
@@ -112,9 +113,16 @@ final class WriteProtect {
         return new UffdException("start", errno, detail);
     }
 
-    /** Saves and opens whole pages. -errno if the kernel refuses. */
+    /** Saves and opens whole pages; nothing if it is closed. -errno if the kernel refuses. */
     int open(long offset, long length) {
-        return Native.wpOpen(handle, offset, length);
+        if (!uses.acquire()) {
+            return 0;
+        }
+        try {
+            return Native.wpOpen(handle, offset, length);
+        } finally {
+            uses.release();
+        }
     }
 
     long handle() {
@@ -122,13 +130,13 @@ final class WriteProtect {
     }
 
     boolean isClosed() {
-        return closed;
+        return uses.isClosed();
     }
 
-    /** Lifts all protection; the caller calls it once at a time, with no snapshot open. */
+    /** Lifts all protection, once; no snapshot is open and no scan runs. */
     void close() {
-        if (!closed) {
-            closed = true;
+        if (uses.close()) {
+            uses.awaitIdle(() -> { });
             Native.wpStop(handle);
             uffd.close();
             owner.unclaim(() -> Native.wpFree(handle));

@@ -18,7 +18,7 @@ CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.x
 # Others for the guests of the matrix.
 TEST_CC = gcc
 NATIVE_DIRECTORY = target/test-native
-TEST_PROGRAMS = $(patsubst src/test/c/%.c,$(NATIVE_DIRECTORY)/%,$(filter-out %/harness_engines.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
+TEST_PROGRAMS = $(patsubst src/test/c/%.c,$(NATIVE_DIRECTORY)/%,$(filter-out %/harness_engines.c %/harness_snapshots.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
 .DEFAULT_GOAL = help
 
 .PHONY: help
@@ -74,19 +74,20 @@ clean:
 
 # The shim and both engines without a JVM, under the sanitizers, with the C flags of the pom. ASLR is off for TSan, which does not
 # know the address layouts of newer kernels.
-HARNESS = src/test/c/harness_engines.c $(filter-out %/uffd_jni.c,$(wildcard src/main/c/*.c))
+HARNESSES = engines snapshots
+SHIM = $(filter-out %/uffd_jni.c,$(wildcard src/main/c/*.c))
 NO_ASLR = $(shell command -v setarch >/dev/null && setarch -R true 2>/dev/null && echo setarch -R)
 SANITIZERS = thread address,undefined
 
 .PHONY: sanitize
 sanitize:
 	@mkdir -p target/test-native
-	@for each in $(SANITIZERS); do \
-	  echo "engines under -fsanitize=$$each"; \
-	  gcc $(CFLAGS) -O1 -g -fno-omit-frame-pointer -fsanitize=$$each -fno-sanitize-recover=all -Isrc/main/c $(HARNESS) \
-	      -o target/test-native/harness-$$each -pthread && \
-	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$each || exit 1; \
-	done
+	@for each in $(SANITIZERS); do for harness in $(HARNESSES); do \
+	  echo "$$harness under -fsanitize=$$each"; \
+	  gcc $(CFLAGS) -O1 -g -fno-omit-frame-pointer -fsanitize=$$each -fno-sanitize-recover=all -Isrc/main/c \
+	      src/test/c/harness_$$harness.c $(SHIM) -o target/test-native/harness-$$harness-$$each -pthread && \
+	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$harness-$$each || exit 1; \
+	done; done
 
 # The benchmarks, in a jar of their own: Java beside C, alternately in one run, and JMH. 'make bench' takes about five minutes on a
 # quiet machine and ends with docs/performance.md and its pictures; what was measured stays in target/bench/results. 'make bench-tiny'

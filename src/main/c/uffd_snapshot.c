@@ -49,9 +49,9 @@ static int read_page(struct uffd_wp *wp, size_t index, size_t at, size_t length,
         unsigned state = uffd_wp_state(wp, index);
         if (state & UFFD_SAVED) {
             int failed = uffd_saved_get(&wp->saved, at, length, state & UFFD_IN_MEMORY ? UFFD_SAVED_MEMORY : UFFD_SAVED_SPILLED, to);
-            // Whoever releases a page says so before it drops the copy.
-            atomic_thread_fence(memory_order_acquire);
-            return failed || (uffd_wp_state(wp, index) & UFFD_SAVED) ? failed : -ENODATA;
+            // Whoever releases a page says so before it drops the copy. A write, though of nothing, is never seen before those reads.
+            state = atomic_fetch_or(&wp->states[index], 0);
+            return failed || (state & UFFD_SAVED) ? failed : -ENODATA;
         }
         if (!(state & (UFFD_SNAP | UFFD_BUSY))) {
             int lost = atomic_load(&wp->saved.lost);

@@ -18,6 +18,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+// Between two steps that have to be in this order. The harness makes these moments long.
+#ifdef UFFD_MOMENT
+void UFFD_MOMENT(void);
+#else
+#define UFFD_MOMENT() ((void)0)
+#endif
+
 // From so many runs on, one for this many pages, protecting the whole range is faster than protecting each run (3,000 a GiB of 4 KiB).
 enum { PAGES_A_RUN = 87 };
 
@@ -54,6 +61,7 @@ void uffd_wp_close_gate(struct uffd_wp *wp)
         while (uffd_wp_state(wp, i) & UFFD_BUSY)
             sched_yield();
     }
+    UFFD_MOMENT();
 }
 
 // No lock; the thread that closed it. Wakes who waits.
@@ -92,7 +100,9 @@ static int open_taken(struct uffd_wp *wp, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
         save(wp, i);
+    UFFD_MOMENT();
     int failed = uffd_writeprotect(wp->fd, wp->region.base + first * wp->page, count * wp->page, 0);
+    UFFD_MOMENT();
     for (size_t i = first; i < first + count; i++)
         uffd_wp_publish(wp, i, uffd_wp_state(wp, i) | (failed ? 0 : UFFD_OPEN));
     return failed;
@@ -124,6 +134,7 @@ static int resolve(struct uffd_region *region, uintptr_t address, unsigned index
     (void)present;
     if (wait_at_gate(wp) == UFFD_GATE_ENDED)
         return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
+    UFFD_MOMENT();
     size_t first = (address - region->base) / wp->page;
     if (!uffd_wp_take(wp, first)) {
         sched_yield();

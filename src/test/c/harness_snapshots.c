@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 // Each writer stamps its pages one after the other with one version after the other; in between it adds one to a page of the rest.
-enum { WRITERS = 3, STAMPED = 40, RARE = 300, PAGES = WRITERS * (STAMPED + RARE) };
+enum { WRITERS = 3, STAMPED = 40, RARE = 300, PAGES = WRITERS * (STAMPED + RARE), ROUNDS = 100 };
 
 #define MUST(condition) must((condition) != 0, #condition, __LINE__)
 
@@ -33,6 +33,27 @@ static void must(int condition, const char *text, int line)
         fprintf(stderr, "line %d: %s (errno %d)\n", line, text, errno);
         _exit(1);
     }
+}
+
+#ifdef __SANITIZE_THREAD__
+// A page goes to the file by pwrite(2): write-protection orders it after each write to the page, which TSan cannot know.
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:^spill$\n";
+}
+#endif
+
+// Called by the shim between two steps whose order matters: now and then, the other threads get there first.
+void harness_moment(void);
+void harness_moment(void)
+{
+    static _Atomic(unsigned) calls;
+    unsigned call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) * 2654435761U;
+    if (call >> 27 == 0)
+        usleep(call >> 16 & 0xff);
+    else if (call >> 28 == 1)
+        sched_yield();
 }
 
 struct region {
@@ -208,7 +229,7 @@ static void instants(int kind, int unpopulated, size_t ahead, int64_t limit, int
     pthread_t beside;
     if (discards)
         MUST(pthread_create(&beside, NULL, disturb, &disturber) == 0);
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         pthread_mutex_lock(&region.pages);
         MUST(uffd_snapshot_begin(region.wp) == 0);
         pthread_mutex_unlock(&region.pages);
@@ -268,7 +289,7 @@ static void comes_and_goes(void)
     open_region(UFFD_MEMORY_ANONYMOUS);
     let_write();
     struct uffd_wp *last = NULL;
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         start(round % 4 == 3, 0, INT64_MAX, -1, round % 2);
         if (last)
             uffd_wp_free(last);

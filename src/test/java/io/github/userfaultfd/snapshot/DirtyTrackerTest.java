@@ -24,7 +24,6 @@ import java.util.SplittableRandom;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,13 +34,21 @@ class DirtyTrackerTest {
     private static final long PAGE = PageSize.system().bytes();
     private static final int PAGES = 2000;
 
-    @BeforeEach
-    void needsTheKernel() {
-        Needs.features(Feature.WP_ASYNC);
+    private static MemoryRegion region(String kind) throws IOException {
+        return kind.startsWith("shared") ? MemoryRegion.shared(PAGES * PAGE) : MemoryRegion.anonymous(PAGES * PAGE);
     }
 
-    private static MemoryRegion region(String kind) throws IOException {
-        return kind.equals("shared") ? MemoryRegion.shared(PAGES * PAGE) : MemoryRegion.anonymous(PAGES * PAGE);
+    /** By the kernel's own notes; "inline": as before Linux 6.7; "unpopulated": as before Linux 6.4. */
+    private static DirtyTracker start(MemoryRegion region, String kind) throws IOException {
+        if (kind.endsWith("inline") || kind.equals("unpopulated")) {
+            Needs.features(Feature.SIGBUS, Feature.PAGEFAULT_FLAG_WP);
+            if (kind.startsWith("shared")) {
+                Needs.features(Feature.WP_HUGETLBFS_SHMEM);
+            }
+            return DirtyTracker.startInline(region, kind.equals("unpopulated"));
+        }
+        Needs.features(Feature.WP_ASYNC);
+        return DirtyTracker.start(region);
     }
 
     private static BitSet pages(DirtyTracker tracker, boolean collect) {
@@ -74,12 +81,12 @@ class DirtyTrackerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"anonymous", "shared"})
+    @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void exactlyTheWrittenPages(String kind) throws Exception {
         int descriptors = ProcessState.descriptors();
         try (MemoryRegion region = region(kind)) {
             write(region, 5); // before the start: does not count
-            try (DirtyTracker tracker = DirtyTracker.start(region)) {
+            try (DirtyTracker tracker = start(region, kind)) {
                 assertEquals(of(), pages(tracker, true));
                 for (int page : new int[] {5, 6, 7, 100, 1999}) {
                     write(region, page);
@@ -104,9 +111,9 @@ class DirtyTrackerTest {
 
     /** More ranges than the kernel's vector and the library's have room for. */
     @ParameterizedTest
-    @ValueSource(strings = {"anonymous", "shared"})
+    @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void manyRanges(String kind) throws Exception {
-        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             BitSet expected = new BitSet();
             for (int page = 0; page < PAGES; page += 2) {
                 write(region, page);
@@ -119,14 +126,14 @@ class DirtyTrackerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"anonymous", "shared"})
+    @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void pagesTakenAwayAreReportedAndTrackedAgain(String kind) throws Exception {
-        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             for (int page = 0; page < 20; page++) {
                 write(region, page);
             }
             tracker.collect((offset, length) -> { });
-            if (kind.equals("shared")) {
+            if (kind.startsWith("shared")) {
                 region.punchHole(3 * PAGE, 2 * PAGE);
             } else {
                 region.discard(3 * PAGE, 2 * PAGE);
@@ -140,9 +147,10 @@ class DirtyTrackerTest {
         }
     }
 
-    @Test
-    void aConsumerThatThrowsLosesNothing() throws Exception {
-        try (MemoryRegion region = region("anonymous"); DirtyTracker tracker = DirtyTracker.start(region)) {
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "inline"})
+    void aConsumerThatThrowsLosesNothing(String kind) throws Exception {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             BitSet expected = new BitSet();
             for (int page = 0; page < PAGES; page += 2) {
                 write(region, page);
@@ -164,12 +172,12 @@ class DirtyTrackerTest {
 
     /** Random writers and a model that knows every write: nothing is missed, nothing is invented. */
     @ParameterizedTest
-    @ValueSource(strings = {"anonymous", "shared"})
+    @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void aThousandRoundsAgainstAModel(String kind) throws Exception {
         int rounds = 1000;
         int writers = 3;
         AtomicReference<Throwable> failure = new AtomicReference<>();
-        try (MemoryRegion region = region(kind); DirtyTracker tracker = DirtyTracker.start(region)) {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
             AtomicIntegerArray written = new AtomicIntegerArray(PAGES);
             CyclicBarrier barrier = new CyclicBarrier(writers + 1);
@@ -211,10 +219,11 @@ class DirtyTrackerTest {
         assertEquals(null, failure.get());
     }
 
-    @Test
-    void collectingInALoopAllocatesNothing() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "inline"})
+    void collectingInALoopAllocatesNothing(String kind) throws Exception {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        try (MemoryRegion region = region("anonymous"); DirtyTracker tracker = DirtyTracker.start(region)) {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
             long[] sum = new long[1];
             RangeConsumer consumer = (offset, length) -> sum[0] += length;
@@ -233,11 +242,12 @@ class DirtyTrackerTest {
     }
 
     /** Huge pages are told apart by the size of the region's pages, or more finely. */
-    @Test
-    void hugePages() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"kernel", "inline"})
+    void hugePages(String kind) throws Exception {
         HugePages.need();
         try (MemoryRegion region = MemoryRegion.hugePages(4 * HugePages.SIZE, PageSize.of(HugePages.SIZE));
-                DirtyTracker tracker = DirtyTracker.start(region)) {
+                DirtyTracker tracker = start(region, kind)) {
             region.asByteBuffer(2 * HugePages.SIZE + 5, 1).put(0, (byte) 1);
             List<Long> seen = new ArrayList<>();
             tracker.collect((offset, length) -> seen.addAll(List.of(offset, length)));
@@ -250,6 +260,7 @@ class DirtyTrackerTest {
 
     @Test
     void oneOwnerARegion() throws Exception {
+        Needs.features(Feature.WP_ASYNC);
         try (MemoryRegion region = region("anonymous")) {
             try (DirtyTracker tracker = DirtyTracker.start(region)) {
                 assertTrue(assertThrows(IllegalStateException.class, () -> Pager.of(region, PageSource.zeros()).start())
@@ -264,6 +275,7 @@ class DirtyTrackerTest {
 
     @Test
     void closedMeansClosed() throws Exception {
+        Needs.features(Feature.WP_ASYNC);
         MemoryRegion region = region("anonymous");
         DirtyTracker tracker = DirtyTracker.start(region);
         assertThrows(NullPointerException.class, () -> tracker.collect(null));

@@ -37,7 +37,7 @@ static void must(int condition, const char *text, int line)
 
 #ifdef __SANITIZE_THREAD__
 // A page goes to the file by pwrite(2): write-protection orders it after each write to the page, which TSan cannot know.
-const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:^spill$\n";

@@ -312,7 +312,7 @@ static int start(const struct uffd_wp_options *options, struct uffd_wp **result)
 }
 
 // No lock; any thread with SIGBUS unblocked. Some kernels report the feature, take every call, and never tell of a write (arm64, 5.10):
-// so it is done once, with one page. -EOPNOTSUPP if the write went unseen.
+// so it is done once, with one page. -ENOSYS if the write went unseen.
 static int prove(int fd)
 {
     size_t page = (size_t)getpagesize();
@@ -327,7 +327,7 @@ static int prove(int fd)
     int failed = start(&options, &wp);
     if (!failed) {
         *(volatile char *)scratch = 2;
-        failed = uffd_wp_state(wp, 0) & UFFD_OPEN ? 0 : -EOPNOTSUPP;
+        failed = uffd_wp_state(wp, 0) & UFFD_OPEN ? 0 : -ENOSYS;
         uffd_wp_stop(wp);
         uffd_wp_free(wp);
     }
@@ -335,13 +335,14 @@ static int prove(int fd)
     return failed;
 }
 
-// No lock; any thread with SIGBUS unblocked. The content stays. After a failure the caller still has the file.
+// No lock; any thread with SIGBUS unblocked. The content stays. -ENOTSUP if the SIGBUS handler is not ours, -ENOSYS if the kernel does
+// not do what it says. After a failure the caller still has the file.
 int uffd_wp_start(const struct uffd_wp_options *options, struct uffd_wp **result)
 {
     static _Atomic(int) proved;
     int failed = uffd_sigbus_install();
     if (!failed && !uffd_sigbus_is_ours())
-        failed = -EBUSY;
+        failed = -ENOTSUP;
     if (!failed && !atomic_load(&proved)) {
         failed = prove((int)options->fd);
         atomic_store(&proved, !failed);

@@ -102,11 +102,11 @@ final class WriteProtect {
 
     private UffdException refused(int errno) {
         String detail = "write-protecting the region " + Ranges.text(owner.address(), owner.length());
-        if (errno == Abi.EBUSY && Native.sigbusIsOurs() == 0) {
+        if (errno == Abi.EOPNOTSUPP) {
             return new UffdException("start", errno, detail,
                     "other code of this process has replaced the SIGBUS handler of this library");
         }
-        if (errno == Abi.EOPNOTSUPP) {
+        if (errno == Abi.ENOSYS) {
             return new UffdException("start", errno, detail,
                     "this kernel says that it write-protects pages, and a write to a protected page went through");
         }

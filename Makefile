@@ -130,6 +130,19 @@ target/bench/bench_faults: src/jmh/c/bench_faults.c pom.xml
 	@mkdir -p $(@D)
 	gcc $(CFLAGS) -o $@ $< -pthread
 
+# What snapshots cost beside memcpy and fork(): 8 GiB of memory and 1 GiB more for a while.
+SNAPSHOT_SIZES = 1 4 8
+SNAPSHOT_ROUNDS = 7
+
+.PHONY: bench-snapshots
+bench-snapshots: BENCH_DEADLINE = 1800
+bench-snapshots: target/bench/.jar target/bench/bench_snapshots
+	$(BENCH_JAVA) -Xmx256m io.github.userfaultfd.bench.SnapshotCosts target/bench/bench_snapshots $(SNAPSHOT_ROUNDS) $(SNAPSHOT_SIZES)
+
+target/bench/bench_snapshots: src/jmh/c/bench_snapshots.c pom.xml
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -o $@ $<
+
 # Written out at once: later it would disturb the measurements.
 target/bench/gigabyte target/bench/small:
 	@mkdir -p $(@D)

@@ -179,7 +179,7 @@ void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to)
 {
     for (size_t i = from; wp->populate && i < to; i++) {
         if (uffd_wp_state(wp, i) & UFFD_OPEN)
-            (void)*((const volatile char *)wp->region.base + i * wp->page);
+            (void)atomic_load_explicit((_Atomic(char) *)(wp->region.base + i * wp->page), memory_order_relaxed);
     }
 }
 

@@ -37,7 +37,8 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, struct
 {
     int64_t give_up = 0;
     for (;;) {
-        int64_t done = uffd_copy(paged->fd, paged->region.base + from, (uintptr_t)paged->source->base + from, to - from, 0);
+        int64_t done = uffd_copy(paged->fd, paged->region.base + from, (uintptr_t)paged->source->base + from, to - from,
+                                 atomic_load(&paged->copy_mode));
         if (done > 0) {
             count(&stripe->pages, done / (int64_t)paged->page);
             clear_failed(paged, from, (size_t)done);
@@ -82,7 +83,8 @@ static bool is_failed(const struct uffd_paged *paged, size_t at)
 static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
 {
     mark_failed(paged, at, error);
-    int64_t done = uffd_copy(paged->fd, paged->region.base + at, (uintptr_t)paged->pattern, paged->page, 0);
+    int64_t done = uffd_copy(paged->fd, paged->region.base + at, (uintptr_t)paged->pattern, paged->page,
+                             atomic_load(&paged->copy_mode));
     if (done == -EEXIST)
         return uffd_wake(paged->fd, paged->region.base + at, paged->page);
     return done < 0 ? (int)done : 0;
@@ -164,7 +166,10 @@ int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned in
 // No lock; any thread. One run of a range: bytes done, of a page that is there too unless it is the pattern.
 static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_stripe *stripe)
 {
+    unsigned here = uffd_stripe_here();
+    uint32_t entered = uffd_inline_enter(here);
     int64_t done = copy_run(paged, at, end, stripe);
+    uffd_inline_exit(here, entered);
     if (done == -EEXIST) {
         if (is_failed(paged, at))
             return -atomic_load(&paged->failed_errno);

@@ -84,17 +84,24 @@ int uffd_inline_add(struct uffd_region *region)
     return next ? 0 : -ENOMEM;
 }
 
-// Takes change_lock, waits for handlers; any thread, not in a signal handler. No handler uses the region afterwards.
-void uffd_inline_remove(struct uffd_region *region)
+// Takes change_lock, waits for handlers; any thread, not in a signal handler. No handler uses the old one afterwards, and those that
+// find its addresses use the other, which has the same; NULL: none.
+void uffd_inline_replace(struct uffd_region *old, struct uffd_region *by)
 {
     pthread_mutex_lock(&change_lock);
     struct table *table = atomic_load(&current);
     for (size_t i = 0; i < table->size; i++) {
-        struct uffd_region *expected = region;
-        atomic_compare_exchange_strong(&table->entries[i].region, &expected, NULL);
+        struct uffd_region *expected = old;
+        atomic_compare_exchange_strong(&table->entries[i].region, &expected, by);
     }
     wait_for_handlers();
     pthread_mutex_unlock(&change_lock);
+}
+
+// Takes change_lock, waits for handlers; any thread, not in a signal handler. No handler uses the region afterwards.
+void uffd_inline_remove(struct uffd_region *region)
+{
+    uffd_inline_replace(region, NULL);
 }
 
 // Takes change_lock, waits for handlers; any thread, not in a signal handler. What was true of a region before the call is
@@ -120,17 +127,30 @@ static struct uffd_region *find(struct table *table, uintptr_t address)
     return low < table->size && table->entries[low].base <= address ? atomic_load(&table->entries[low].region) : NULL;
 }
 
+// No lock; any thread and signal handlers. Whoever changes the table waits for who is inside; what to give to uffd_inline_exit.
+uint32_t uffd_inline_enter(unsigned stripe)
+{
+    uint32_t here = atomic_load(&side) & 1;
+    atomic_fetch_add(&handlers[stripe].inside[here], 1);
+    return here;
+}
+
+// No lock; any thread and signal handlers.
+void uffd_inline_exit(unsigned stripe, uint32_t entered)
+{
+    atomic_fetch_sub(&handlers[stripe].inside[entered], 1);
+}
+
 // Signal handler; never blocks for longer than the region's operation does. 0 if the faulting instruction can run again, -ENOENT if
 // nobody here resolves the fault.
 int uffd_inline_resolve(uintptr_t address, int present)
 {
     unsigned stripe = uffd_stripe_here();
-    uint32_t here = atomic_load(&side) & 1;
-    atomic_fetch_add(&handlers[stripe].inside[here], 1);
+    uint32_t entered = uffd_inline_enter(stripe);
     struct table *table = atomic_load(&current);
     struct uffd_region *region = table ? find(table, address) : NULL;
     int result = region ? region->resolve(region, address, stripe, present) : -ENOENT;
-    atomic_fetch_sub(&handlers[stripe].inside[here], 1);
+    uffd_inline_exit(stripe, entered);
     return result;
 }
 

@@ -28,7 +28,10 @@ struct uffd_stuck {
 
 int uffd_inline_add(struct uffd_region *region);
 void uffd_inline_remove(struct uffd_region *region);
+void uffd_inline_replace(struct uffd_region *old, struct uffd_region *by);
 void uffd_inline_quiesce(void);
+uint32_t uffd_inline_enter(unsigned stripe);
+void uffd_inline_exit(unsigned stripe, uint32_t entered);
 int uffd_inline_resolve(uintptr_t address, int present);
 int uffd_inline_is_over(_Atomic(uint32_t) *late);
 int uffd_inline_is_stuck(struct uffd_stuck *stuck, size_t at);

@@ -151,6 +151,7 @@ SAME(WP_LIMIT, LONG_AT(struct uffd_wp_options, limit));
 SAME(WP_SPILL, LONG_AT(struct uffd_wp_options, spill));
 SAME(WP_POPULATE, LONG_AT(struct uffd_wp_options, populate));
 SAME(WP_UNCHANGED, LONG_AT(struct uffd_wp_options, unchanged));
+SAME(WP_PAGER, LONG_AT(struct uffd_wp_options, pager));
 SAME(WP_LONGS, sizeof(struct uffd_wp_options) / sizeof(int64_t));
 SAME(SAVED_MEMORY, LONG_AT(struct uffd_saved_stats, memory));
 SAME(SAVED_SPILLED, LONG_AT(struct uffd_saved_stats, spilled));

@@ -141,6 +141,12 @@ int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager
     return 0;
 }
 
+// No lock; any thread. For who protects pages beside the pager.
+struct uffd_paged *uffd_pager_paged(struct uffd_pager *pager)
+{
+    return &pager->paged;
+}
+
 // No lock; any thread.
 int uffd_pager_fill(struct uffd_pager *pager, size_t offset, size_t length)
 {

@@ -8,6 +8,7 @@
 
 enum { UFFD_ENGINE_INLINE, UFFD_ENGINE_THREAD };
 
+struct uffd_paged;
 struct uffd_source;
 struct uffd_pager;
 
@@ -34,6 +35,7 @@ struct uffd_pager_stats {
     int64_t nanoseconds;
 };
 
+struct uffd_paged *uffd_pager_paged(struct uffd_pager *pager);
 int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager **result);
 int uffd_pager_fill(struct uffd_pager *pager, size_t offset, size_t length);
 int uffd_pager_finish(struct uffd_pager *pager);

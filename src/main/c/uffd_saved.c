@@ -47,7 +47,7 @@ void uffd_saved_copy(char *to, const char *from, size_t length)
 #endif
 
 // No lock; any thread and signal handlers. The first reason is kept.
-static int lose(struct uffd_saved *saved, int error)
+int uffd_saved_lose(struct uffd_saved *saved, int error)
 {
     int none = 0;
     atomic_compare_exchange_strong(&saved->lost, &none, error);
@@ -62,7 +62,7 @@ static int spill(struct uffd_saved *saved, size_t index, const char *from)
         if (n > 0)
             done += (size_t)n;
         else if (n == 0 || errno != EINTR)
-            return lose(saved, n == 0 ? ENOSPC : errno);
+            return uffd_saved_lose(saved, n == 0 ? ENOSPC : errno);
     }
     atomic_fetch_add(&saved->spilled, (int64_t)saved->page);
     return UFFD_SAVED_SPILLED;
@@ -79,7 +79,7 @@ int uffd_saved_put(struct uffd_saved *saved, size_t index, const char *from)
         return UFFD_SAVED_MEMORY;
     }
     atomic_fetch_sub(&saved->in_memory, page);
-    return saved->spill >= 0 ? spill(saved, index, from) : lose(saved, ENOSPC);
+    return saved->spill >= 0 ? spill(saved, index, from) : uffd_saved_lose(saved, ENOSPC);
 }
 
 // No lock; any thread, while the page stays kept. 0 or -errno.

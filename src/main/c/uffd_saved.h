@@ -30,6 +30,7 @@ enum { UFFD_SAVED_NOT, UFFD_SAVED_MEMORY, UFFD_SAVED_SPILLED };
 int uffd_saved_open(struct uffd_saved *saved, size_t length, size_t page, int64_t limit, int spill);
 void uffd_saved_close(struct uffd_saved *saved);
 int uffd_saved_put(struct uffd_saved *saved, size_t index, const char *from);
+int uffd_saved_lose(struct uffd_saved *saved, int error);
 int uffd_saved_get(const struct uffd_saved *saved, size_t at, size_t length, int where, char *to);
 void uffd_saved_drop(struct uffd_saved *saved, size_t index);
 void uffd_saved_clear(struct uffd_saved *saved);

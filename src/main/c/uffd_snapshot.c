@@ -57,6 +57,9 @@ static int read_page(struct uffd_wp *wp, size_t index, size_t at, size_t length,
             int lost = atomic_load(&wp->saved.lost);
             return lost ? -lost : -ENODATA;
         }
+        int failed = uffd_wp_fill(wp, index);
+        if (failed)
+            return failed;
         if (uffd_wp_take(wp, index)) {
             state = uffd_wp_state(wp, index);
             int mine = (state & UFFD_SNAP) && !(state & UFFD_SAVED);

@@ -6,6 +6,8 @@
 
 #include "uffd_abi.h"
 #include "uffd_bits.h"
+#include "uffd_fill.h"
+#include "uffd_pager.h"
 #include "uffd_sigbus.h"
 #include "uffd_sys.h"
 
@@ -80,6 +82,12 @@ static uint32_t wait_at_gate(struct uffd_wp *wp)
     return gate;
 }
 
+// Takes as long as the source takes; any thread and signal handlers. The page is there afterwards, if somebody brings pages. 0 or -errno.
+int uffd_wp_fill(struct uffd_wp *wp, size_t index)
+{
+    return wp->paged ? uffd_fill_range(wp->paged, index * wp->page, wp->page) : 0;
+}
+
 // No lock; any thread and signal handlers, who has taken the page. If the copy cannot be kept the snapshot does without the page, and
 // is lost.
 static void save(struct uffd_wp *wp, size_t index)
@@ -87,7 +95,9 @@ static void save(struct uffd_wp *wp, size_t index)
     unsigned state = uffd_wp_state(wp, index);
     if (!(state & UFFD_SNAP) || (state & UFFD_SAVED))
         return;
-    int where = uffd_saved_put(&wp->saved, index, (const char *)wp->region.base + index * wp->page);
+    int failed = uffd_wp_fill(wp, index);
+    int where = failed ? uffd_saved_lose(&wp->saved, -failed)
+                       : uffd_saved_put(&wp->saved, index, (const char *)wp->region.base + index * wp->page);
     if (where == UFFD_SAVED_NOT)
         state &= ~(unsigned)UFFD_SNAP;
     else
@@ -126,16 +136,34 @@ static size_t take_ahead(struct uffd_wp *wp, size_t first, struct uffd_wp_stripe
     return count;
 }
 
+// Signal handler; takes as long as the source takes. A page that somebody has may be missing for himself: whether it was filled or was
+// there, the instruction runs again, and does not wait at a gate that waits for him.
+static int fill_missing(struct uffd_wp *wp, size_t index, uintptr_t address, unsigned stripe)
+{
+    int taken = uffd_wp_state(wp, index) & UFFD_BUSY;
+    int filled = uffd_fill_fault(wp->paged, address, stripe);
+    if (filled < 0 && filled != -ENOENT)
+        uffd_fill_abort(wp->paged, address, filled);
+    if (filled != UFFD_WAS_PRESENT || !taken)
+        return filled;
+    sched_yield();
+    return 0;
+}
+
 // Signal handler; waits for a gate that is closed, which native code opens again whatever the JVM does.
 static int resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
 {
     struct uffd_wp *wp = (struct uffd_wp *)region;
     struct uffd_wp_stripe *stripe = &wp->stripes[index];
-    (void)present;
+    size_t first = (address - region->base) / wp->page;
+    if (wp->paged && !present) {
+        int filled = fill_missing(wp, first, address, index);
+        if (filled != UFFD_WAS_PRESENT)
+            return filled;
+    }
     if (wait_at_gate(wp) == UFFD_GATE_ENDED)
         return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
     UFFD_MOMENT();
-    size_t first = (address - region->base) / wp->page;
     if (!uffd_wp_take(wp, first)) {
         sched_yield();
         return 0;
@@ -262,6 +290,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     memset(wp, 0, sizeof *wp);
     wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve };
     wp->fd = (int)options->fd;
+    wp->paged = options->pager ? uffd_pager_paged((struct uffd_pager *)(intptr_t)options->pager) : NULL;
     wp->page = (size_t)options->page;
     wp->pages = wp->region.length / wp->page;
     wp->ahead = (size_t)options->ahead / wp->page;
@@ -282,20 +311,50 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     return 0;
 }
 
-// No lock; any thread. After a failure nothing is registered. The handler has to know the region before it is protected.
+// Waits for handlers and fills; any thread. Whether a page that the pager brings is protected from the start.
+static void protect_fills(struct uffd_wp *wp, int protect)
+{
+    if (wp->paged) {
+        atomic_store(&wp->paged->copy_mode, protect ? UFFDIO_COPY_MODE_WP : 0);
+        uffd_inline_quiesce();
+    }
+}
+
+// Waits for faults under way; one thread, when no call uses it. A region that is paged stays registered, for missing pages, and its
+// faults are the pager's again.
+static int leave(struct uffd_wp *wp)
+{
+    protect_fills(wp, 0);
+    uffd_wp_close_gate(wp);
+    int failed = uffd_writeprotect(wp->fd, wp->region.base, wp->region.length, 0);
+    int after = wp->paged ? 0 : uffd_unregister(wp->fd, wp->region.base, wp->region.length);
+    uffd_wp_open_gate(wp, UFFD_GATE_ENDED);
+    if (wp->paged)
+        uffd_inline_replace(&wp->region, &wp->paged->region);
+    else
+        uffd_inline_quiesce();
+    return failed ? failed : after;
+}
+
+// No lock; any thread. After a failure all is as before. The handler has to know the region before it is protected.
 static int begin(struct uffd_wp *wp, int unchanged)
 {
-    int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, UFFDIO_REGISTER_MODE_WP);
+    uint64_t mode = UFFDIO_REGISTER_MODE_WP | (wp->paged ? UFFDIO_REGISTER_MODE_MISSING : 0);
+    int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, mode);
     if (ioctls < 0)
         return (int)ioctls;
-    int failed = uffd_inline_add(&wp->region);
-    if (!failed && unchanged) {
+    protect_fills(wp, 1);
+    int failed = 0;
+    if (wp->paged)
+        uffd_inline_replace(&wp->paged->region, &wp->region);
+    else
+        failed = uffd_inline_add(&wp->region);
+    if (!failed && unchanged)
         failed = uffd_wp_collect_and_protect(wp, 0, wp->region.length, wp->changed);
-        if (failed)
-            uffd_inline_remove(&wp->region);
+    if (failed) {
+        leave(wp);
+        uffd_inline_remove(&wp->region);
     }
-    if (failed)
-        uffd_unregister(wp->fd, wp->region.base, wp->region.length);
     return failed;
 }
 
@@ -354,16 +413,12 @@ int uffd_wp_start(const struct uffd_wp_options *options, struct uffd_wp **result
 // uffd_wp_free: a thread that faulted before may get there only later.
 int uffd_wp_stop(struct uffd_wp *wp)
 {
-    uffd_wp_close_gate(wp);
-    int failed = uffd_writeprotect(wp->fd, wp->region.base, wp->region.length, 0);
-    int after = uffd_unregister(wp->fd, wp->region.base, wp->region.length);
-    uffd_wp_open_gate(wp, UFFD_GATE_ENDED);
-    uffd_inline_quiesce();
+    int failed = leave(wp);
     release(wp);
-    return failed ? failed : after;
+    return failed;
 }
 
-// Waits for handlers; one thread, after stop, when the region is given up or about to be served by another.
+// Waits for handlers; one thread, after stop, when the region is given up or about to be served by another; at once if it is paged.
 void uffd_wp_free(struct uffd_wp *wp)
 {
     uffd_inline_remove(&wp->region);

@@ -30,6 +30,7 @@ struct uffd_wp_options {
     int64_t spill;      // a file for the others, which is taken over if the start succeeds, or -1
     int64_t populate;   // the kernel does not protect pages that were never touched, so they are touched first
     int64_t unchanged;  // protected at once: what is there counts as not written
+    int64_t pager;      // the struct uffd_pager * that brings the region's pages inline, whose descriptor fd is; or 0
 };
 
 struct uffd_wp_stripe {
@@ -41,6 +42,7 @@ struct uffd_wp_stripe {
 
 struct uffd_wp {
     struct uffd_region region;
+    struct uffd_paged *paged;  // brings the pages, or NULL
     int fd;
     size_t page;
     size_t pages;
@@ -68,6 +70,7 @@ unsigned uffd_wp_state(struct uffd_wp *wp, size_t index);
 void uffd_wp_close_gate(struct uffd_wp *wp);
 void uffd_wp_open_gate(struct uffd_wp *wp, uint32_t as);
 void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to);
+int uffd_wp_fill(struct uffd_wp *wp, size_t index);
 int uffd_wp_protect(struct uffd_wp *wp, size_t from, size_t to);
 
 #endif

@@ -153,7 +153,8 @@ public final class Abi {
     public static final int WP_SPILL = 6;
     public static final int WP_POPULATE = 7;
     public static final int WP_UNCHANGED = 8;
-    public static final int WP_LONGS = 9;
+    public static final int WP_PAGER = 9;
+    public static final int WP_LONGS = 10;
     // Native.snapshotStats (struct uffd_saved_stats).
     public static final int SAVED_MEMORY = 0;
     public static final int SAVED_SPILLED = 1;

@@ -2,11 +2,14 @@
 package io.github.userfaultfd.internal;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.stream.Stream;
 
 /**
  * The one owner of a region's addresses and of its faults. The kernel allows one userfaultfd a range, so whoever resolves the
@@ -28,6 +31,7 @@ public final class RegionOwner implements Runnable {
     private final ReadWriteLock pages = new ReentrantReadWriteLock();
     private final Object startLock = new Object();
     private Service service;
+    private Service beside;
     private Runnable leftover = () -> { };
 
     /** Who resolves the faults of a region. Implemented above, known here only by what a region needs of it. */
@@ -51,6 +55,16 @@ public final class RegionOwner implements Runnable {
 
         /** Pages were taken away: they are missing, and whatever was protected about them is gone. */
         void tookAway(long offset, long length);
+
+        /** {@return the native pager beside which somebody else may protect pages with its {@link #descriptor}, 0 if nobody may} */
+        default long pager() {
+            return 0;
+        }
+
+        /** {@return the userfaultfd that the region is registered with} */
+        default int descriptor() {
+            throw new UnsupportedOperationException();
+        }
 
         /** The region ends: late faults must not see pages that were never filled. Afterwards the service is unclaimed. */
         void regionCloses();
@@ -154,6 +168,57 @@ public final class RegionOwner implements Runnable {
     }
 
     /**
+     * Notes who protects pages from now on: alone, or beside a service that brings them, if that lets somebody.
+     *
+     * @return the service that it is beside, null if it is alone
+     */
+    public synchronized Service claimBeside(Service by) {
+        if (service == null || service.pager() == 0) {
+            claim(by);
+            return null;
+        }
+        if (beside != null) {
+            throw new IllegalStateException("the pages of the memory region at 0x" + Long.toHexString(address)
+                    + " are protected by " + beside + " already; close that first");
+        }
+        beside = by;
+        return service;
+    }
+
+    /** {@return who protects pages beside the service that brings them, null if nobody does} */
+    public synchronized Service beside() {
+        return beside;
+    }
+
+    /** Notes that nobody protects pages beside the service any more. */
+    public synchronized void leave() {
+        beside = null;
+    }
+
+    /** Tells the services that pages are about to be taken away; 0 or -errno. */
+    public int takesAway(long offset, long length) {
+        for (Service each : services()) {
+            int failed = each.takesAway(offset, length);
+            if (failed < 0) {
+                return failed;
+            }
+        }
+        return 0;
+    }
+
+    /** Tells the services that pages were taken away. */
+    public void tookAway(long offset, long length) {
+        for (Service each : services()) {
+            each.tookAway(offset, length);
+        }
+    }
+
+    /** The services, and first the one that protects. */
+    private synchronized List<Service> services() {
+        return Stream.of(beside, service).filter(Objects::nonNull).toList();
+    }
+
+    /**
      * Notes that nobody does any more.
      *
      * @param freesWhatIsLeft run when the faults of the region are resolved by somebody else, or its addresses are given back:
@@ -204,13 +269,11 @@ public final class RegionOwner implements Runnable {
     }
 
     private void endService() {
-        Service ending;
+        List<Service> ending;
         synchronized (startLock) {
-            ending = service();
+            ending = services();
         }
-        if (ending != null) {
-            ending.regionCloses();
-        }
+        ending.forEach(Service::regionCloses);
     }
 
     /**

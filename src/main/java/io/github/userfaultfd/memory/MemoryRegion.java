@@ -313,15 +313,12 @@ public final class MemoryRegion implements AutoCloseable {
         owner.enter();
         owner.pages().readLock().lock();
         try {
-            RegionOwner.Service service = owner.service();
-            int failed = service != null ? service.takesAway(offset, length) : 0;
+            int failed = owner.takesAway(offset, length);
             failed = failed == 0 ? advice.give(address() + offset, length) : failed;
             if (failed < 0) {
                 throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes");
             }
-            if (service != null) {
-                service.tookAway(offset, length);
-            }
+            owner.tookAway(offset, length);
         } finally {
             owner.pages().readLock().unlock();
             owner.exit();

@@ -86,8 +86,18 @@ public final class Pager implements AutoCloseable {
         }
 
         @Override
+        public long pager() {
+            return engine == FaultEngine.INLINE && !uses.isClosed() ? handle : 0;
+        }
+
+        @Override
+        public int descriptor() {
+            return uffd.fd();
+        }
+
+        @Override
         public void regionCloses() {
-            end(Close.DETACH);
+            end(Close.DETACH, true);
         }
 
         @Override
@@ -332,22 +342,28 @@ public final class Pager implements AutoCloseable {
      * Stops paging, with the missing pages treated as {@link PagerBuilder#onClose} says; a second close does nothing. With
      * {@link Close#FILL} it takes as long as filling takes.
      *
+     * @throws IllegalStateException if a tracker or a snapshotter works on the same region: close that first
      * @throws UffdException if a page cannot be filled. With {@link FailurePolicy#ABORT} the pager goes on then, and no page has
      *     become zeros; with {@link FailurePolicy#FILL} it is closed, and what failed reads as the pattern
      */
     @Override
     public void close() throws UffdException {
-        Optional<UffdException> failure = end(onClose);
+        Optional<UffdException> failure = end(onClose, false);
         if (failure.isPresent()) {
             throw failure.get();
         }
     }
 
     /** Ends once. While it fills, nobody may discard pages: one discarded behind its back would turn into zeros. */
-    private Optional<UffdException> end(Close how) {
+    private Optional<UffdException> end(Close how, boolean regionCloses) {
         Scratch room = new Scratch(Abi.STATS_LONGS);
-        if (!uses.close()) {
-            return Optional.empty();
+        synchronized (owner.startLock()) {
+            if (!regionCloses && owner.beside() != null) {
+                throw new IllegalStateException(owner.beside() + " works on the pages of " + this + ": close it first");
+            }
+            if (!uses.close()) {
+                return Optional.empty();
+            }
         }
         owner.pages().writeLock().lock();
         try {

@@ -38,7 +38,8 @@ import java.util.Objects;
  * On kernels before 6.7, pages are told by the region's page size, and system calls that write to the region, such as
  * {@code FileChannel.read} into one of its buffers, fail with EFAULT on a page that was not written since the last collect.
  *
- * <p>A region has one userfaultfd: one that is paged cannot be tracked, and the other way round. Methods can be called from any
+ * <p>A region that a {@code Pager} with engine INLINE fills can be tracked too, as on older kernels: start the pager first and close it
+ * last. Methods can be called from any
  * thread, one at a time; on a closed tracker they throw {@link IllegalStateException}.
  *
  * @see <a href="https://docs.kernel.org/admin-guide/mm/pagemap.html">PAGEMAP_SCAN, admin-guide/mm/pagemap.rst</a>
@@ -132,6 +133,10 @@ public final class DirtyTracker implements AutoCloseable {
      * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
      */
     public static DirtyTracker start(MemoryRegion region) throws IOException {
+        RegionOwner owner = RegionOwner.at(region.address());
+        if (owner != null && owner.service() != null && owner.service().pager() != 0) {
+            return startInline(region, false); // with the pager's descriptor
+        }
         try {
             return start(region, DirtyTracker::new);
         } catch (UnsupportedFeaturesException e) {

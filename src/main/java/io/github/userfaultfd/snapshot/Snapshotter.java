@@ -32,6 +32,9 @@ import java.io.IOException;
  * protected page: {@link #prepareWrite} first. <b>Not seen</b> are writes that go around the mapping: through a region's second
  * mapping, write(2) to its memfd, or buffers registered with io_uring.
  *
+ * <p>A region that a {@code Pager} with engine INLINE fills can be snapshotted too: start the pager first and close it last. Pages that
+ * were not brought yet are in the image as the source has them.
+ *
  * <p>The snapshotter lives as long as its region even if it is not referred to. Methods can be called from any thread; on a closed
  * one they throw {@link IllegalStateException}.
  */
@@ -143,14 +146,17 @@ public final class Snapshotter implements AutoCloseable {
      * @param length in bytes
      * @return closed when the system call is over
      * @throws UffdException if the kernel refuses
+     * @throws IOException if the region is paged and a page cannot be had
      */
-    public synchronized WriteWindow prepareWrite(long offset, long length) throws UffdException {
+    public synchronized WriteWindow prepareWrite(long offset, long length) throws IOException {
         Ranges.checkInside("prepareWrite", offset, length, owner.length());
         requireOpen();
         if (length > 0) {
             long page = owner.pageSize();
             long from = offset / page * page;
-            int failed = protect.open(from, (offset + length + page - 1) / page * page - from);
+            long whole = (offset + length + page - 1) / page * page - from;
+            protect.fill(from, whole);
+            int failed = protect.open(from, whole);
             if (failed < 0) {
                 throw new UffdException("prepareWrite", -failed, "at offset " + offset + ", " + length + " bytes of " + text());
             }

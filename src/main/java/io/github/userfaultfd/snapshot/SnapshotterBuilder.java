@@ -89,7 +89,8 @@ public final class SnapshotterBuilder {
      * @throws UnsupportedFeaturesException if the kernel cannot do it (Linux 5.7; 5.19 for shared memory and huge pages)
      * @throws UffdException if the kernel refuses, or other code of this process has taken the SIGBUS handler
      * @throws IOException if the file to spill to cannot be made
-     * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
+     * @throws IllegalStateException if somebody tracks or snapshots the region already, or resolves its faults and is no pager with
+     *     engine INLINE, or it is closed
      */
     public Snapshotter start() throws IOException {
         synchronized (owner.startLock()) {

@@ -24,8 +24,11 @@ import java.util.Set;
  */
 final class WriteProtect {
     private final RegionOwner owner;
+    /** Who brings the region's pages and owns the descriptor; null if they are ordinary memory. */
+    private final RegionOwner.Service pager;
     private final Uffd uffd;
     private final long handle;
+    private boolean protectsUnpopulated;
     private final UseCount uses = new UseCount();
 
     WriteProtect(RegionOwner.Service service, SnapshotterBuilder options) throws IOException {
@@ -35,36 +38,28 @@ final class WriteProtect {
         int spill = -1;
         long result = 0;
         try {
-            owner.claim(service);
+            pager = owner.claimBeside(service);
             try {
-                boolean populates = options.leaveOutUnpopulated;
-                try {
-                    open = descriptor(populates).create();
-                } catch (UnsupportedFeaturesException e) {
-                    if (!e.missing().equals(Set.of(Feature.WP_UNPOPULATED))) {
-                        throw e;
-                    }
-                    populates = true;
-                    open = descriptor(true).create();
-                }
+                open = pager == null ? descriptor(options) : null;
                 spill = options.spillDirectory == null ? -1 : unnamedFile(options.spillDirectory);
                 result = new Scratch(Abi.WP_LONGS)
-                        .set(Abi.WP_FD, open.fd())
+                        .set(Abi.WP_FD, pager == null ? open.fd() : pager.descriptor())
                         .set(Abi.WP_ADDRESS, owner.address())
                         .set(Abi.WP_LENGTH, owner.length())
                         .set(Abi.WP_PAGE, owner.pageSize())
                         .set(Abi.WP_AHEAD, options.openAhead)
                         .set(Abi.WP_LIMIT, options.memoryLimit)
                         .set(Abi.WP_SPILL, spill)
-                        .set(Abi.WP_POPULATE, populates && owner.kind() == Abi.MEMORY_ANONYMOUS ? 1 : 0)
+                        .set(Abi.WP_POPULATE, open != null && owner.kind() == Abi.MEMORY_ANONYMOUS && !protectsUnpopulated ? 1 : 0)
                         .set(Abi.WP_UNCHANGED, options.startUnchanged ? 1 : 0)
+                        .set(Abi.WP_PAGER, pager == null ? 0 : pager.pager())
                         .pass(Native::wpStart);
                 if (result < 0) {
                     throw refused((int) -result);
                 }
             } finally {
                 if (result <= 0) {
-                    owner.unclaim();
+                    release(() -> { });
                     if (open != null) {
                         open.close();
                     }
@@ -75,19 +70,33 @@ final class WriteProtect {
             }
             uffd = open;
             handle = result;
-            owner.freeLeftover();
+            if (pager == null) {
+                owner.freeLeftover();
+            }
         } finally {
             owner.exit();
         }
     }
 
-    private UffdBuilder descriptor(boolean populates) {
+    private Uffd descriptor(SnapshotterBuilder options) throws UffdException {
+        if (!options.leaveOutUnpopulated) {
+            try {
+                Uffd created = features().requireFeatures(Feature.WP_UNPOPULATED).create();
+                protectsUnpopulated = true;
+                return created;
+            } catch (UnsupportedFeaturesException e) {
+                if (!e.missing().equals(Set.of(Feature.WP_UNPOPULATED))) {
+                    throw e;
+                }
+            }
+        }
+        return features().create();
+    }
+
+    private UffdBuilder features() {
         UffdBuilder builder = new UffdBuilder().closeOnExec(true).nonBlocking(true)
                 .requireFeatures(Feature.SIGBUS, Feature.PAGEFAULT_FLAG_WP);
-        if (owner.kind() != Abi.MEMORY_ANONYMOUS) {
-            builder.requireFeatures(Feature.WP_HUGETLBFS_SHMEM);
-        }
-        return populates ? builder : builder.requireFeatures(Feature.WP_UNPOPULATED);
+        return owner.kind() == Abi.MEMORY_ANONYMOUS ? builder : builder.requireFeatures(Feature.WP_HUGETLBFS_SHMEM);
     }
 
     private static int unnamedFile(Path directory) throws IOException {
@@ -125,6 +134,13 @@ final class WriteProtect {
         }
     }
 
+    /** Puts every page of a range in place, if somebody brings the region's pages. */
+    void fill(long offset, long length) throws IOException {
+        if (pager != null) {
+            pager.fill(offset, length);
+        }
+    }
+
     long handle() {
         return handle;
     }
@@ -138,8 +154,19 @@ final class WriteProtect {
         if (uses.close()) {
             uses.awaitIdle(() -> { });
             Native.wpStop(handle);
-            uffd.close();
-            owner.unclaim(() -> Native.wpFree(handle));
+            if (uffd != null) {
+                uffd.close();
+            }
+            release(() -> Native.wpFree(handle));
+        }
+    }
+
+    private void release(Runnable freesWhatIsLeft) {
+        if (pager == null) {
+            owner.unclaim(freesWhatIsLeft);
+        } else {
+            owner.leave();
+            freesWhatIsLeft.run();
         }
     }
 }

@@ -25,7 +25,7 @@ class SnapshotChildTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"anonymous", "shared"})
+    @ValueSource(strings = {"anonymous", "shared", "paged"})
     void aThousandImages(String kind) throws Exception {
         ChildJvm.Result result = new ChildJvm().options("-Xmx256m").run(DEADLINE, SnapshotStorm.class, kind, "1000", "false");
         assertTrue(result.assertExit(0).output().contains("done 1000"), result.output());
@@ -43,5 +43,13 @@ class SnapshotChildTest {
         ChildJvm.Result result = new ChildJvm().java(java).options(option, "-Xmx256m")
                 .run(DEADLINE, SnapshotStorm.class, "anonymous", "100", "true");
         assertTrue(result.assertExit(0).output().contains("done 100"), result.output());
+    }
+
+    /** Pages brought, saved and taken away at once, with garbage collected in a loop. */
+    @ParameterizedTest
+    @ValueSource(strings = {"shared", "paged"})
+    void disturbed(String kind) throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx256m").run(DEADLINE, SnapshotStorm.class, kind, "200", "true");
+        assertTrue(result.assertExit(0).output().contains("done 200"), result.output());
     }
 }

@@ -3,6 +3,9 @@ package io.github.userfaultfd.child;
 
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.FaultEngine;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.snapshot.LiveSnapshot;
 import io.github.userfaultfd.snapshot.Snapshotter;
 import java.io.IOException;
@@ -45,7 +48,14 @@ final class SnapshotStorm {
         boolean disturbed = Boolean.parseBoolean(arguments[2]);
         long bytes = (long) PAGES * PAGE;
         try (MemoryRegion region = arguments[0].equals("shared") ? MemoryRegion.shared(bytes) : MemoryRegion.anonymous(bytes)) {
-            new SnapshotStorm(region).run(Integer.parseInt(arguments[1]), disturbed);
+            if (arguments[0].equals("paged")) {
+                try (Pager pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.INLINE).start()) {
+                    new SnapshotStorm(region).run(Integer.parseInt(arguments[1]), disturbed);
+                    System.out.println(pager.stats());
+                }
+            } else {
+                new SnapshotStorm(region).run(Integer.parseInt(arguments[1]), disturbed);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.Needs;
@@ -266,7 +267,7 @@ class DirtyTrackerTest {
                 assertTrue(assertThrows(IllegalStateException.class, () -> Pager.of(region, PageSource.zeros()).start())
                         .getMessage().contains("DirtyTracker"), tracker.toString());
             }
-            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+            try (Pager pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.THREAD).start()) {
                 assertTrue(assertThrows(IllegalStateException.class, () -> DirtyTracker.start(region)).getMessage()
                         .contains(pager.toString()));
             }

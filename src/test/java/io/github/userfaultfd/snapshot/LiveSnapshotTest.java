@@ -14,6 +14,7 @@ import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.Needs;
@@ -156,7 +157,7 @@ class LiveSnapshotTest {
             try (DirtyTracker tracker = DirtyTracker.start(region)) {
                 assertEquals(0, tracker.dirtyBytes(), "nobody has the region's faults any more: " + tracker);
             }
-            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+            try (Pager pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.THREAD).start()) {
                 assertTrue(assertThrows(IllegalStateException.class, () -> LiveSnapshot.begin(region)).getMessage()
                         .contains(pager.toString()));
             }
@@ -448,6 +449,68 @@ class LiveSnapshotTest {
                 write(region, 300, 3);
                 assertEquals(PAGE, snapshot.savedBytes(), "a single write opens its page only");
             }
+        }
+    }
+
+    /** Pages that were not brought yet are in the image as the source has them. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void pagedRegions(String kind) throws Exception {
+        MemoryRegion region = region(kind);
+        try (MemoryRegion source = MemoryRegion.anonymous((long) PAGES * PAGE)) {
+            fill(source, 1);
+            byte[] before = bytes(source);
+            Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).engine(FaultEngine.INLINE)
+                    .faultAround(PAGE).start();
+            assertEquals(before[7 * PAGE], region.asByteBuffer(7L * PAGE, 1).get(0));
+            try (Snapshotter snapshotter = Snapshotter.of(region).startUnchanged(true).start()) {
+                write(region, 8, 2);
+                try (LiveSnapshot snapshot = snapshotter.begin()) {
+                    assertEquals(of(8), changed(snapshot));
+                    byte[] with = before.clone();
+                    region.asByteBuffer(8L * PAGE, PAGE).get(with, 8 * PAGE, PAGE);
+                    write(region, 7, 3);
+                    write(region, 8, 3);
+                    write(region, 9, 3);
+                    if (kind.equals("anonymous")) {
+                        region.discard(8L * PAGE, 5L * PAGE);
+                    }
+                    pager.prefetch(100L * PAGE, 10L * PAGE);
+                    write(region, 105, 3);
+                    assertTrue(pager.stats().pages() < 30, "nothing but what was asked for was brought: " + pager.stats());
+                    assertArrayEquals(with, image(snapshot));
+                    assertTrue(assertThrows(IllegalStateException.class, pager::close).getMessage().contains("Snapshotter"));
+                    assertThrows(IllegalStateException.class, () -> DirtyTracker.start(region));
+                }
+                if (kind.equals("anonymous")) {
+                    try (LiveSnapshot snapshot = snapshotter.begin()) {
+                        assertEquals(of(7, 8, 9, 10, 11, 12, 105), changed(snapshot));
+                        assertEquals(before[9 * PAGE], region.asByteBuffer(9L * PAGE, 1).get(0), "the source's again");
+                    }
+                    region.discard(200L * PAGE, PAGE);
+                    try (WriteWindow window = snapshotter.prepareWrite(200L * PAGE, PAGE);
+                            FileChannel zero = FileChannel.open(Path.of("/dev/zero"))) {
+                        assertEquals(PAGE, zero.read(region.asByteBuffer(200L * PAGE, PAGE)), window.toString());
+                    }
+                }
+            }
+            region.discard(300L * PAGE, PAGE);
+            write(region, 8, 4);
+            write(region, 300, 4);
+            try (DirtyTracker tracker = DirtyTracker.start(region)) {
+                write(region, 400, 5);
+                region.asByteBuffer(401L * PAGE, 1).get(0);
+                BitSet dirty = new BitSet();
+                tracker.collect((offset, length) -> dirty.set((int) (offset / PAGE), (int) ((offset + length) / PAGE)));
+                assertEquals(of(400), dirty);
+            }
+            pager.close();
+            assertEquals(before[450 * PAGE], region.asByteBuffer(450L * PAGE, 1).get(0));
+            Pager second = Pager.of(region, PageSource.memory(source.address(), source.size())).start();
+            LiveSnapshot last = LiveSnapshot.begin(region);
+            region.close();
+            assertThrows(IllegalStateException.class, last::savedBytes);
+            assertThrows(IllegalStateException.class, second::stats);
         }
     }
 

@@ -33,11 +33,11 @@ static void clear_failed(struct uffd_paged *paged, size_t from, size_t length)
 // No lock; any thread and signal handlers. Copies pages of [from, to) as far as they are missing in one run: bytes done, or
 // -EEXIST if the first page is there, or what else stopped it. ENOENT of a long run may only mean that it crosses two
 // mappings, so the one page is tried before it is believed.
-static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, struct uffd_stripe *stripe)
+static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const struct uffd_lent *lent, struct uffd_stripe *stripe)
 {
     int64_t give_up = 0;
     for (;;) {
-        int64_t done = uffd_copy(paged->fd, paged->region.base + from, (uintptr_t)paged->source->base + from, to - from,
+        int64_t done = uffd_copy(paged->fd, paged->region.base + from, lent->address + (from - lent->from), to - from,
                                  atomic_load(&paged->copy_mode));
         if (done > 0) {
             count(&stripe->pages, done / (int64_t)paged->page);
@@ -110,6 +110,15 @@ static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_strip
     atomic_store_explicit(&stripe->expected, *end, memory_order_relaxed);
 }
 
+// No lock; any thread and signal handlers. Only what is lent can be filled; what had to be read as a whole is, unless told otherwise.
+static void fit_window(const struct uffd_paged *paged, const struct uffd_lent *lent, size_t *start, size_t *end)
+{
+    if (*start < lent->from || (paged->source->runs && paged->around == 0))
+        *start = lent->from;
+    if (*end > lent->to || (paged->source->runs && paged->around == 0))
+        *end = lent->to;
+}
+
 // No lock; any thread and signal handlers. Fills from the faulting page to the end of its window, then the part before it; each
 // way only as far as nothing is there yet. (To go back to the window's start first would find the same present page for ever.)
 // 0 if the faulting page is there afterwards, UFFD_WAS_PRESENT if somebody else put it there before; pages around it may fail without harm, they are tried again when touched.
@@ -121,9 +130,15 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     size_t start, end;
     count(&stripe->faults, 1);
     choose_window(paged, at, stripe, &start, &end);
-    int64_t done = uffd_source_check(paged->source);
-    if (done == 0)
-        done = copy_run(paged, at, end, stripe);
+    struct uffd_lent lent;
+    int64_t done = uffd_source_lend(paged->source, at, &lent);
+    if (done == 0) {
+        fit_window(paged, &lent, &start, &end);
+        done = copy_run(paged, at, end, &lent, stripe);
+        if (done > 0 && start < at)
+            copy_run(paged, start, at, &lent, stripe);
+        uffd_source_give_back(paged->source, &lent);
+    }
     if (done == -EEXIST) {
         uffd_wake(paged->fd, paged->region.base + at, paged->page);
         return UFFD_WAS_PRESENT;
@@ -136,8 +151,6 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
         count(&stripe->failed, 1);
         return paged->on_failure == UFFD_FAILURE_FILL ? fill_pattern(paged, at, (int)done) : (int)done;
     }
-    if (start < at)
-        copy_run(paged, start, at, stripe);
     return 0;
 }
 
@@ -163,13 +176,36 @@ int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned in
     return 0;
 }
 
-// No lock; any thread. One run of a range: bytes done, of a page that is there too unless it is the pattern.
-static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_stripe *stripe)
+// No lock; any thread. Has the byte at `at` lent: what is lent already if that had to be read. Begins and ends with nothing lent,
+// an empty range.
+static int64_t lend_at(struct uffd_paged *paged, size_t at, struct uffd_lent *lent)
 {
+    if (paged->source->runs && at >= lent->from && at < lent->to)
+        return 0;
+    uffd_source_give_back(paged->source, lent);
+    int failed = uffd_source_lend(paged->source, at, lent);
+    if (failed)
+        *lent = (struct uffd_lent){ 0, 0, 0, -1 };
+    return failed;
+}
+
+// No lock; any thread. Copies what is missing from `at` on, as far as it is lent.
+static int64_t copy_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_lent *lent, struct uffd_stripe *stripe)
+{
+    int64_t failed = lend_at(paged, at, lent);
+    if (failed)
+        return failed;
     unsigned here = uffd_stripe_here();
     uint32_t entered = uffd_inline_enter(here);
-    int64_t done = copy_run(paged, at, end, stripe);
+    int64_t done = copy_run(paged, at, end < lent->to ? end : lent->to, lent, stripe);
     uffd_inline_exit(here, entered);
+    return done;
+}
+
+// No lock; any thread. One run of a range: bytes done, of a page that is there too unless it is the pattern.
+static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_lent *lent, struct uffd_stripe *stripe)
+{
+    int64_t done = copy_some(paged, at, end, lent, stripe);
     if (done == -EEXIST) {
         if (is_failed(paged, at))
             return -atomic_load(&paged->failed_errno);
@@ -183,12 +219,14 @@ static int64_t fill_some(struct uffd_paged *paged, size_t at, size_t end, struct
 int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length)
 {
     struct uffd_stripe *stripe = &paged->stripes[uffd_stripe_here()];
-    int64_t done = uffd_source_check(paged->source);
-    for (size_t end = offset + length; done >= 0 && offset < end; offset += (size_t)done) {
-        done = fill_some(paged, offset, end, stripe);
+    struct uffd_lent lent = { 0, 0, 0, -1 };
+    int64_t done = 0;
+    for (size_t end = offset + length; offset < end; offset += (size_t)done) {
+        done = fill_some(paged, offset, end, &lent, stripe);
         if (done < 0)
             break;
     }
+    uffd_source_give_back(paged->source, &lent);
     if (done < 0)
         count(&stripe->failed, 1);
     return done < 0 ? (int)done : 0;
@@ -200,21 +238,20 @@ int uffd_fill_last(struct uffd_paged *paged)
     if (paged->on_failure != UFFD_FAILURE_FILL)
         return uffd_fill_range(paged, 0, paged->region.length);
     struct uffd_stripe *stripe = &paged->stripes[uffd_stripe_here()];
-    for (size_t at = 0; at < paged->region.length;) {
-        int64_t done = uffd_source_check(paged->source);
-        if (done == 0)
-            done = copy_run(paged, at, paged->region.length, stripe);
+    struct uffd_lent lent = { 0, 0, 0, -1 };
+    int failed = 0;
+    for (size_t at = 0; at < paged->region.length && !failed;) {
+        int64_t done = copy_some(paged, at, paged->region.length, &lent, stripe);
         if (done < 0) {
-            int failed = done == -EEXIST ? 0 : fill_pattern(paged, at, (int)done);
-            if (failed)
-                return failed;
-            if (done != -EEXIST)
+            failed = done == -EEXIST ? 0 : fill_pattern(paged, at, (int)done);
+            if (done != -EEXIST && !failed)
                 count(&stripe->failed, 1);
             done = (int64_t)paged->page;
         }
         at += (size_t)done;
     }
-    return 0;
+    uffd_source_give_back(paged->source, &lent);
+    return failed;
 }
 
 // No lock; any thread. The offset of the first failed page from `offset` on, or -ENOENT.
@@ -255,7 +292,7 @@ static char *append_number(char *to, const char *end, uint64_t number, unsigned 
 // No lock; any thread and signal handlers. The process ends with one clear line: nobody may go on with a page that is wrong.
 _Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address, int error)
 {
-    char line[400];
+    char line[600];
     const char *end = line + sizeof line - 1;
     size_t offset = (address - paged->region.base) & ~(paged->page - 1);
     char *at = append(line, end, "userfaultfd: the page at offset ");
@@ -263,10 +300,16 @@ _Noreturn void uffd_fill_abort(const struct uffd_paged *paged, uintptr_t address
     at = append(at, end, " (address 0x");
     at = append_number(at, end, paged->region.base + offset, 16);
     at = append(at, end, ") cannot be filled from source ");
-    at = append(at, end, paged->source->name);
+    uint64_t place;
+    at = append(at, end, uffd_source_name(paged->source, offset, &place));
+    if (paged->source->runs) {
+        at = append(at, end, " at offset ");
+        at = append_number(at, end, place, 10);
+    }
     at = append(at, end, ": errno ");
     at = append_number(at, end, (uint64_t)(error < 0 ? -error : error), 10);
     at = append(at, end, error == -EFAULT ? " (the source cannot be read: was its file cut short?)" : "");
+    at = append(at, end, error == -EBADMSG ? " (the checksum of the pages there is wrong)" : "");
     at = append(at, end, error == -EEXIST ? " (it is there and faults all the same)" : "");
     at = append(at, end, "; the process ends, because its memory would be wrong\n");
     if (write(STDERR_FILENO, line, (size_t)(at - line)) < 0)

@@ -136,6 +136,19 @@ SAME(OPTION_ENGINE, LONG_AT(struct uffd_pager_options, engine));
 SAME(OPTION_THREADS, LONG_AT(struct uffd_pager_options, threads));
 SAME(OPTION_ON_FAILURE, LONG_AT(struct uffd_pager_options, on_failure));
 SAME(OPTION_LONGS, sizeof(struct uffd_pager_options) / sizeof(int64_t));
+SAME(RUN_OFFSET, LONG_AT(struct uffd_run, offset));
+SAME(RUN_LENGTH, LONG_AT(struct uffd_run, length));
+SAME(RUN_FILE, LONG_AT(struct uffd_run, file));
+SAME(RUN_FILE_OFFSET, LONG_AT(struct uffd_run, file_offset));
+SAME(RUN_CRC, LONG_AT(struct uffd_run, crc));
+SAME(RUN_LONGS, sizeof(struct uffd_run) / sizeof(int64_t));
+SAME(RUNS_NAMES, LONG_AT(struct uffd_run_options, names));
+SAME(RUNS_FILES, LONG_AT(struct uffd_run_options, files));
+SAME(RUNS_RUNS, LONG_AT(struct uffd_run_options, runs));
+SAME(RUNS_COUNT, LONG_AT(struct uffd_run_options, count));
+SAME(RUNS_LENGTH, LONG_AT(struct uffd_run_options, length));
+SAME(RUNS_PAGE, LONG_AT(struct uffd_run_options, page));
+SAME(RUNS_LONGS, sizeof(struct uffd_run_options) / sizeof(int64_t));
 SAME(PEER_PID, LONG_AT(struct uffd_peer, pid));
 SAME(PEER_UID, LONG_AT(struct uffd_peer, uid));
 SAME(PEER_GID, LONG_AT(struct uffd_peer, gid));
@@ -218,6 +231,7 @@ SAME(EADDRINUSE, EADDRINUSE);
 SAME(ECONNRESET, ECONNRESET);
 SAME(ETOOMANYREFS, ETOOMANYREFS);
 SAME(ECONNREFUSED, ECONNREFUSED);
+SAME(EBADMSG, EBADMSG);
 SAME(EHWPOISON, EHWPOISON);
 
 // The rest of a native method's name and its first two parameters; what is left to read is the call.
@@ -575,6 +589,18 @@ NATIVE(jlong, sourceMemory, STATIC, jlong address, jlong length)
 {
     struct uffd_source *source = NULL;
     int failed = uffd_source_memory(at(address), (size_t)length, &source);
+    return failed ? failed : handle(source);
+}
+
+NATIVE(jint, sourcePlace, STATIC, jlong source, jlong offset, jlong text, jint room)
+{
+    return uffd_source_place(at(source), offset, at(text), (size_t)room);
+}
+
+NATIVE(jlong, sourceRuns, STATIC, jlong options)
+{
+    struct uffd_source *source = NULL;
+    int failed = uffd_source_runs(at(options), &source);
     return failed ? failed : handle(source);
 }
 

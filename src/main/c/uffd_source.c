@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -54,6 +56,18 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
     return failed == 0 && mprotect(last, page, PROT_READ) < 0 ? -errno : failed;
 }
 
+// No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
+// looked at before each fill. The descriptor's position is nobody else's.
+static int check(const struct uffd_source *source)
+{
+    if (source->fd < 0)
+        return 0;
+    off_t size = lseek(source->fd, 0, SEEK_END);
+    if (size < 0)
+        return -errno;
+    return size < source->file_end ? -EFAULT : 0;
+}
+
 // No lock; any thread. -EINVAL if the file is shorter than asked; the source owns its descriptor and mapping.
 int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t mapped, struct uffd_source **result)
 {
@@ -67,7 +81,7 @@ int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t ma
     if (source->fd < 0)
         failed = -errno;
     if (!failed)
-        failed = uffd_source_check(source) ? -EINVAL : 0;
+        failed = check(source) ? -EINVAL : 0;
     if (!failed)
         failed = map_file(source, offset, (size_t)length, mapped);
     if (failed) {
@@ -100,21 +114,67 @@ int uffd_source_memory(char *address, size_t length, struct uffd_source **result
     return 0;
 }
 
-// No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
-// looked at before each fill. The descriptor's position is nobody else's.
-int uffd_source_check(const struct uffd_source *source)
+// Not in a signal handler; any thread. Copies the options and what they point at.
+int uffd_source_runs(const struct uffd_run_options *options, struct uffd_source **result)
 {
-    if (source->fd < 0)
-        return 0;
-    off_t size = lseek(source->fd, 0, SEEK_END);
-    if (size < 0)
-        return -errno;
-    return size < source->file_end ? -EFAULT : 0;
+    struct uffd_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return -ENOMEM;
+    source->fd = -1;
+    set_name(source, "checkpoint");
+    int failed = uffd_runs_open(options, &source->runs);
+    if (failed) {
+        uffd_source_free(source);
+        return failed;
+    }
+    *result = source;
+    return 0;
+}
+
+// No lock; any thread and signal handlers. What of the source around `at` can be copied now, or why nothing can.
+int uffd_source_lend(const struct uffd_source *source, size_t at, struct uffd_lent *lent)
+{
+    if (source->runs)
+        return uffd_runs_lend(source->runs, at, lent);
+    *lent = (struct uffd_lent){ 0, SIZE_MAX, (uintptr_t)source->base, -1 };
+    return check(source);
+}
+
+// No lock; any thread and signal handlers. Once for each lend that did not fail.
+void uffd_source_give_back(const struct uffd_source *source, const struct uffd_lent *lent)
+{
+    if (source->runs)
+        uffd_runs_give_back(source->runs, lent);
+}
+
+// No lock; any thread and signal handlers. What to name in a message about the byte at `at`, and where in it the byte is.
+const char *uffd_source_name(const struct uffd_source *source, size_t at, uint64_t *file_offset)
+{
+    const char *name = source->runs ? uffd_runs_name(source->runs, at, file_offset) : NULL;
+    if (name)
+        return name;
+    *file_offset = at;
+    return source->name;
+}
+
+// No lock; any thread, not in a signal handler. File and offset of the byte at `at`, at -1 of the last that could not be had, as a
+// text that is ended by a zero byte; its length, or -ENOENT.
+int uffd_source_place(const struct uffd_source *source, int64_t at, char *text, size_t room)
+{
+    if (source->runs && at < 0)
+        at = uffd_runs_failed(source->runs);
+    if (!source->runs || at < 0)
+        return -ENOENT;
+    uint64_t file_offset;
+    const char *name = uffd_source_name(source, (size_t)at, &file_offset);
+    return snprintf(text, room, "%s at offset %" PRIu64, name, file_offset);
 }
 
 // No lock; any thread. Nobody reads from the source any more.
 void uffd_source_free(struct uffd_source *source)
 {
+    if (source->runs)
+        uffd_runs_close(source->runs);
     if (source->mapped > 0)
         munmap(source->base, source->mapped);
     if (source->fd >= 0)

@@ -129,6 +129,23 @@ public final class Abi {
     public static final int FAILURE_ABORT = 0;
     public static final int FAILURE_FILL = 1;
 
+    // A run of pages in a checkpoint file (struct uffd_run).
+    public static final int RUN_OFFSET = 0;
+    public static final int RUN_LENGTH = 1;
+    public static final int RUN_FILE = 2;
+    public static final int RUN_FILE_OFFSET = 3;
+    public static final int RUN_CRC = 4;
+    public static final int RUN_LONGS = 5;
+
+    // Native.sourceRuns: the longs that go in (struct uffd_run_options).
+    public static final int RUNS_NAMES = 0;
+    public static final int RUNS_FILES = 1;
+    public static final int RUNS_RUNS = 2;
+    public static final int RUNS_COUNT = 3;
+    public static final int RUNS_LENGTH = 4;
+    public static final int RUNS_PAGE = 5;
+    public static final int RUNS_LONGS = 6;
+
     // Native.pagerStats (struct uffd_pager_stats), all counted since the start.
     public static final int STATS_FAULTS = 0;
     public static final int STATS_PAGES = 1;
@@ -222,6 +239,7 @@ public final class Abi {
     public static final int ENAMETOOLONG = 36;
     public static final int ENOSYS = 38;
     public static final int ENODATA = 61;
+    public static final int EBADMSG = 74;
     public static final int EOPNOTSUPP = 95;
     public static final int EADDRINUSE = 98;
     public static final int ECONNRESET = 104;

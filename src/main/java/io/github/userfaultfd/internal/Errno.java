@@ -32,6 +32,7 @@ public final class Errno {
             case Abi.ENOTTY -> "ENOTTY";
             case Abi.ENOSPC -> "ENOSPC";
             case Abi.ENOSYS -> "ENOSYS";
+            case Abi.EBADMSG -> "EBADMSG";
             case Abi.EOPNOTSUPP -> "EOPNOTSUPP";
             case Abi.EPIPE -> "EPIPE";
             case Abi.ENAMETOOLONG -> "ENAMETOOLONG";
@@ -69,6 +70,7 @@ public final class Errno {
             case Abi.ENOTTY -> "not a userfaultfd, or a kernel without this ioctl";
             case Abi.ENOSPC -> "no space is left for the pages";
             case Abi.ENOSYS -> "the kernel, or the sandbox around this process, does not have the call";
+            case Abi.EBADMSG -> "a checksum is wrong";
             case Abi.EOPNOTSUPP -> "not supported for this kind of memory";
             case Abi.EPIPE, Abi.ECONNRESET -> "the other side has closed the connection";
             case Abi.ENAMETOOLONG -> "the name is too long";

@@ -213,6 +213,15 @@ public final class Native {
     /** Takes memory as a source, or zeros if the address is 0. Its handle. */
     public static native long sourceMemory(long address, long length);
 
+    /**
+     * The file and offset of the page at an offset, at -1 of the last that failed, in the file system's encoding, to the address
+     * {@code text}; its length, or -ENOENT if there is none to tell.
+     */
+    public static native int sourcePlace(long source, long offset, long text, int room);
+
+    /** Takes runs of pages in files as a source; {@code options} is the address of {@link Abi#RUNS_LONGS} longs. Its handle. */
+    public static native long sourceRuns(long options);
+
     /** Reads one byte of each {@code step} bytes in native state; -EFAULT if a page raised SIGBUS. */
     public static native int touch(long address, long length, long step);
 

@@ -3,9 +3,11 @@ package io.github.userfaultfd.paging;
 
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.CheckpointChain;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
+import io.github.userfaultfd.internal.Scratch;
 import java.io.IOException;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
@@ -19,6 +21,9 @@ import java.util.Objects;
  * source only describes; it can serve several pagers. It has to reach into the region's last page, whose rest reads as zeros.
  */
 public abstract sealed class PageSource {
+    private static final Charset FILE_NAMES = Charset.forName(System.getProperty("sun.jnu.encoding"));
+    private static final int LONGEST_PLACE = 4200; // PATH_MAX, and a number
+
     private PageSource() {}
 
     /**
@@ -61,6 +66,20 @@ public abstract sealed class PageSource {
         return new OfMemory(address, length);
     }
 
+    /**
+     * The newest checkpoint of a directory that {@code Checkpoint} of package {@code snapshot} wrote, at the time when the pager starts.
+     * The region has to have the size and the page size of the one that was saved. Only the files' indexes are read then; one fault
+     * reads one run of up to 64 KiB, <b>and checks its checksum before any page of it is used</b>. A run that is damaged is a page
+     * that cannot be filled: see {@link FailurePolicy}, and the message names the file and the offset. The directory may be written to
+     * meanwhile; the files must not be changed by other means. Compressed checkpoints cannot be filled lazily.
+     *
+     * @param directory where the checkpoints are
+     * @return the source
+     */
+    public static PageSource checkpoint(Path directory) {
+        return new OfCheckpoint(directory);
+    }
+
     /** {@return a source of zeros, as long as any region} */
     public static PageSource zeros() {
         return new Zeros();
@@ -76,6 +95,13 @@ public abstract sealed class PageSource {
     /** {@return whether it is memory that shares bytes with a range} */
     boolean reads(long address, long length) {
         return false;
+    }
+
+    /** {@return what to name as the place of the page at an offset; at -1: of the page that last could not be had} */
+    final String place(long handle, long offset) {
+        ByteBuffer text = ByteBuffer.allocateDirect(LONGEST_PLACE);
+        int length = Scratch.passBuffer(text, address -> Native.sourcePlace(handle, offset, address, text.capacity()));
+        return length < 0 ? toString() : this + ", of " + FILE_NAMES.decode(text.limit(Math.min(length, LONGEST_PLACE - 1)));
     }
 
     final void checkReaches(long sourceLength, long regionLength, long regionPage) {
@@ -114,7 +140,7 @@ public abstract sealed class PageSource {
                 throw new IllegalArgumentException("the source " + this + " ends behind the file's end at " + Files.size(file));
             }
             checkReaches(size, regionLength, regionPage);
-            byte[] name = (file + "\0").getBytes(Charset.forName(System.getProperty("sun.jnu.encoding")));
+            byte[] name = (file + "\0").getBytes(FILE_NAMES);
             ByteBuffer nativeName = ByteBuffer.allocateDirect(name.length).put(name);
             try {
                 long used = Math.min(size, regionLength);
@@ -165,6 +191,27 @@ public abstract sealed class PageSource {
         @Override
         public String toString() {
             return "memory " + Ranges.text(address, length);
+        }
+    }
+
+    private static final class OfCheckpoint extends PageSource {
+        private final Path directory;
+
+        OfCheckpoint(Path directory) {
+            this.directory = Objects.requireNonNull(directory, "directory");
+        }
+
+        @Override
+        long open(long regionLength, long regionPage) throws IOException {
+            try (CheckpointChain chain = CheckpointChain.open(directory)) {
+                chain.checkFits(regionLength, regionPage);
+                return chain.openSource();
+            }
+        }
+
+        @Override
+        public String toString() {
+            return "checkpoint " + directory;
         }
     }
 

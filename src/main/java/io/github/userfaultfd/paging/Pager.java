@@ -239,7 +239,7 @@ public final class Pager implements AutoCloseable {
         int failed = Native.pagerFill(handle, offset, length);
         if (failed < 0) {
             throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes",
-                    "a page cannot be filled from " + source);
+                    "a page cannot be filled from " + source.place(sourceHandle, -1));
         }
     }
 
@@ -271,7 +271,7 @@ public final class Pager implements AutoCloseable {
 
     private UffdException failed(String operation, PageFailure first) {
         return new UffdException(operation, first.errno(), "of the pager of the region " + text(),
-                "the page at offset " + first.offset() + " could not be filled from " + source
+                "the page at offset " + first.offset() + " could not be filled from " + source.place(sourceHandle, first.offset())
                         + " when it was touched and reads as the failure pattern; it may not be the only one");
     }
 
@@ -373,15 +373,15 @@ public final class Pager implements AutoCloseable {
             if (failed < 0) {
                 uses.reopen();
                 return Optional.of(new UffdException("close", -failed, "of the pager of the region " + text(),
-                        "the missing pages cannot be filled from " + source + "; close the region to give them up"));
+                        "the missing pages cannot be filled from " + source.place(sourceHandle, -1) + "; close the region to give them up"));
             }
-            Optional<PageFailure> page = how == Close.FILL ? nextFailure(0) : Optional.empty();
+            Optional<UffdException> failure = how == Close.FILL ? nextFailure(0).map(first -> failed("close", first)) : Optional.empty();
             OPEN.remove(this);
             uffd.close();
             Native.sourceFree(sourceHandle);
             owner.unclaim(() -> Native.pagerFree(handle));
             PagerEvents.closed(this, last);
-            return page.map(first -> failed("close", first));
+            return failure;
         } finally {
             owner.pages().writeLock().unlock();
         }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.internal;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.NavigableMap;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Matcher;
+
+/** A directory of checkpoints that one process writes to: the lock is held until close. Reading needs no lock. */
+public final class CheckpointDirectory implements Closeable {
+    private static final String LOCK = "lock";
+
+    /**
+     * Those of this JVM. Its own second attempt must not even open the lock file: to close it again would take the lock away from
+     * the first one (fcntl(2)).
+     */
+    private static final Set<Object> HELD = ConcurrentHashMap.newKeySet();
+
+    private final Path path;
+    private final Object key;
+    private final FileChannel channel;
+
+    private CheckpointDirectory(Path path, Object key) throws IOException {
+        this.path = path;
+        this.key = key;
+        channel = FileChannel.open(path.resolve(LOCK), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+        try {
+            FileLock lock = channel.tryLock();
+            if (lock == null) {
+                throw taken(path, "another process");
+            }
+        } catch (IOException | RuntimeException e) {
+            channel.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Takes the lock, and clears away what was never completed.
+     *
+     * @throws NoSuchFileException or NotDirectoryException if there is no such directory
+     * @throws IllegalStateException if somebody has it
+     */
+    public static CheckpointDirectory lock(Path directory) throws IOException {
+        Path path = directory.toRealPath();
+        BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
+        if (!attributes.isDirectory()) {
+            throw new NotDirectoryException(path.toString());
+        }
+        Object key = attributes.fileKey();
+        if (!HELD.add(key)) {
+            throw taken(path, "this process");
+        }
+        try {
+            CheckpointDirectory locked = new CheckpointDirectory(path, key);
+            locked.deletePartial();
+            return locked;
+        } catch (IOException | RuntimeException e) {
+            HELD.remove(key);
+            throw e;
+        }
+    }
+
+    private static IllegalStateException taken(Path path, String by) {
+        return new IllegalStateException("the checkpoint directory " + path + " is written by " + by + " already");
+    }
+
+    private void deletePartial() throws IOException {
+        try (DirectoryStream<Path> partial = Files.newDirectoryStream(path, "*" + CheckpointFormat.PARTIAL)) {
+            for (Path each : partial) {
+                Files.deleteIfExists(each);
+            }
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    /** {@return the complete files by their numbers} */
+    static NavigableMap<Long, Path> files(Path directory) throws IOException {
+        NavigableMap<Long, Path> files = new TreeMap<>();
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory)) {
+            for (Path each : all) {
+                Matcher name = CheckpointFormat.NAME.matcher(each.getFileName().toString());
+                if (name.matches()) {
+                    Path other = files.put(Long.valueOf(name.group(1)), each);
+                    if (other != null) {
+                        throw CheckpointFormat.damaged(each, 0, "there is also " + other.getFileName());
+                    }
+                }
+            }
+        }
+        return files;
+    }
+
+    /** Deletes the complete files below a number: that of a full checkpoint, which is durable. */
+    public void deleteBelow(long number) throws IOException {
+        for (Path each : files(path).headMap(number, false).values()) {
+            Files.deleteIfExists(each);
+        }
+    }
+
+    /** fsync(2) of a directory: what was renamed there is durable afterwards. */
+    static void force(Path directory) throws IOException {
+        try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        try {
+            channel.close();
+        } finally {
+            HELD.remove(key);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 /** userfaultfd(2) for Java: page faults, lazy paging, and off-heap memory that is aligned to pages. */
 module io.github.userfaultfd {
     requires static com.fasterxml.jackson.core;
+    requires static com.github.luben.zstd_jni;
     requires static java.net.http;
     requires static jdk.jfr;
     requires org.scijava.nativelib;

@@ -5,6 +5,7 @@ import io.github.userfaultfd.UffdException;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.file.NoSuchFileException;
@@ -154,8 +155,13 @@ public final class CheckpointChain implements Closeable {
                 .set(Abi.RUNS_COUNT, count)
                 .set(Abi.RUNS_LENGTH, newest().regionSize())
                 .set(Abi.RUNS_PAGE, newest().pageSize());
-        long handle = Scratch.passBuffer(nativeNames, namesAddress -> runs.pass(runsAddress ->
-                options.set(Abi.RUNS_NAMES, namesAddress).set(Abi.RUNS_RUNS, runsAddress).pass(Native::sourceRuns)));
+        long handle;
+        try {
+            options.set(Abi.RUNS_NAMES, Native.directAddress(nativeNames));
+            handle = runs.pass(address -> options.set(Abi.RUNS_RUNS, address).pass(Native::sourceRuns));
+        } finally {
+            Reference.reachabilityFence(nativeNames);
+        }
         if (handle < 0) {
             throw new UffdException("open", (int) -handle, "the checkpoint files of " + directory);
         }

@@ -9,6 +9,7 @@ import io.github.userfaultfd.internal.CheckpointWriter;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.file.NoSuchFileException;
@@ -184,24 +185,31 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     private void addChanged(LiveSnapshot snapshot, CheckpointWriter writer) throws IOException {
-        long[] done = {0};
-        IOException[] failure = {null};
-        snapshot.changed((offset, length) -> {
-            if (failure[0] != null) {
-                return;
-            }
-            try {
-                if (offset > done[0]) {
-                    snapshot.release(done[0], offset - done[0]); // writers need not save what is not read
+        releaseUnchanged(snapshot);
+        try {
+            snapshot.changed((offset, length) -> {
+                try {
+                    add(snapshot, offset, length, writer);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
                 }
-                add(snapshot, offset, length, writer);
-                done[0] = offset + length;
-            } catch (IOException e) {
-                failure[0] = e;
+            });
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+    }
+
+    /** Writers need not save what is not going to be read. */
+    private void releaseUnchanged(LiveSnapshot snapshot) {
+        long[] end = {0};
+        snapshot.changed((offset, length) -> {
+            if (offset > end[0]) {
+                snapshot.release(end[0], offset - end[0]);
             }
+            end[0] = offset + length;
         });
-        if (failure[0] != null) {
-            throw failure[0];
+        if (end[0] < regionSize) {
+            snapshot.release(end[0], regionSize - end[0]);
         }
     }
 
@@ -243,8 +251,9 @@ public final class Checkpoint implements AutoCloseable {
      * @param region of the size and the page size of the one that was saved; its content is replaced
      * @return the checkpoint's number
      * @throws NoSuchFileException if the directory has no checkpoint, or a file of the newest one is missing
-     * @throws UffdException EBADMSG: a file is damaged; the message names it and the offset. The region is all zeros then, not a part of
-     *     the checkpoint. If it is the newest file, deleting that makes the checkpoint before it the newest
+     * @throws UffdException EBADMSG: a file is damaged; the message names it and the offset. The region is as before then, or all zeros if
+     *     it is a page that is damaged; it never has a part of the checkpoint. If the file is the newest one, deleting that makes the
+     *     checkpoint before it the newest
      * @throws IllegalArgumentException if the region has another size or page size
      */
     public static long restore(Path directory, MemoryRegion region) throws IOException {

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.snapshot;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.internal.Ranges;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Mounts;
+import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.OrdinaryUser;
+import io.github.userfaultfd.support.Trees;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Series of checkpoints of a region that is written meanwhile. */
+class CheckpointTest {
+    private static final int PAGE = (int) Ranges.PAGE;
+    private static final Duration DEADLINE = Duration.ofSeconds(60);
+
+    @TempDir
+    Path directory;
+    private final Random random = new Random(11);
+
+    @BeforeEach
+    void needs() {
+        Needs.features(Feature.SIGBUS, Feature.PAGEFAULT_FLAG_WP);
+    }
+
+    private static byte[] content(MemoryRegion region) {
+        byte[] bytes = new byte[(int) region.size()];
+        region.asByteBuffer(0, bytes.length).get(bytes);
+        return bytes;
+    }
+
+    private void scribble(MemoryRegion region, int times) {
+        for (int i = 0; i < times; i++) {
+            int at = random.nextInt((int) region.size() - 8);
+            region.asByteBuffer(at, 8).putLong(0, random.nextLong());
+        }
+    }
+
+    private static MemoryRegion region(String kind, long bytes) throws Exception {
+        if (kind.equals("shared")) {
+            Needs.features(Feature.WP_HUGETLBFS_SHMEM);
+            return MemoryRegion.shared(bytes);
+        }
+        return MemoryRegion.anonymous(bytes);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared", "compressed"})
+    void eachSaveCanBeRestored(String kind) throws Exception {
+        try (MemoryRegion region = region(kind, 300L * PAGE);
+                MemoryRegion other = region(kind, region.size());
+                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(5)
+                        .compression(kind.equals("compressed") ? Compression.ZSTD : Compression.NONE).open()) {
+            int full = 0;
+            for (int i = 1; i <= 30; i++) {
+                scribble(region, random.nextInt(60));
+                region.asByteBuffer(0, 4).putInt(0, i);
+                assertEquals(i, checkpoint.save());
+                byte[] saved = content(region);
+                assertEquals(i, Checkpoint.restore(directory, other));
+                assertArrayEquals(saved, content(other));
+                List<String> names = Trees.names(directory);
+                assertEquals(1, names.stream().filter(each -> each.endsWith(".full")).count(), names::toString);
+                assertTrue(names.size() <= 1 + 5 + 1, names::toString);
+                full += Checkpoint.info(directory).increments() == 0 ? 1 : 0;
+            }
+            assertTrue(full >= 5, "full: " + full);
+            assertEquals(30, checkpoint.save(), "nothing was written");
+        }
+    }
+
+    @Test
+    void anIncrementHasWhatWasWritten() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(1000L * PAGE);
+                Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+            scribble(region, 20_000);
+            checkpoint.save();
+            region.asByteBuffer(17L * PAGE, 1).put(0, (byte) 1);
+            region.asByteBuffer(500L * PAGE, 1).put(0, (byte) 1);
+            checkpoint.save();
+            long bytes = Files.size(directory.resolve("0000000002.increment"));
+            assertTrue(bytes >= 2 * PAGE && bytes < 3 * PAGE, bytes + " bytes");
+        }
+    }
+
+    /** Large increments make the next full one come earlier than asked. */
+    @Test
+    void incrementsAreBoundedByTheirSizeToo() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(64L * PAGE);
+                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(1000).open()) {
+            for (int i = 0; i < 20; i++) {
+                scribble(region, 500);
+                checkpoint.save();
+                assertTrue(Checkpoint.info(directory).increments() <= 2);
+            }
+        }
+    }
+
+    /** The image is one instant: a writer keeps two far pages equal by writing one after the other. */
+    @Test
+    void aSaveIsOneInstantWhileWritersGoOn() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(256L * PAGE);
+                MemoryRegion other = MemoryRegion.anonymous(region.size());
+                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(3).open()) {
+            AtomicBoolean stop = new AtomicBoolean();
+            ByteBuffer all = region.asByteBuffer(0, (int) region.size());
+            Thread writer = new Thread(() -> {
+                for (long n = 1; !stop.get(); n++) {
+                    for (int page = 0; page < 256; page++) {
+                        all.putLong(page * PAGE + 8, n); // rounds from front to end: at any instant, never more than one step down
+                    }
+                }
+            });
+            writer.start();
+            try {
+                for (int i = 0; i < 60; i++) {
+                    long number = checkpoint.save();
+                    assertEquals(number, Checkpoint.restore(directory, other));
+                    ByteBuffer image = other.asByteBuffer(0, (int) other.size());
+                    int steps = 0;
+                    for (int page = 1; page < 256; page++) {
+                        long difference = image.getLong((page - 1) * PAGE + 8) - image.getLong(page * PAGE + 8);
+                        assertTrue(difference == 0 || difference == 1, "page " + page + ": " + difference);
+                        steps += (int) difference;
+                    }
+                    assertTrue(steps <= 1, steps + " steps");
+                }
+            } finally {
+                stop.set(true);
+                writer.join();
+            }
+        }
+    }
+
+    /** The life of a store: saved, restored, gone on with; lazily, when its pager is closed first. */
+    @Test
+    void goesOnAfterARestore() throws Exception {
+        byte[] saved;
+        try (MemoryRegion region = MemoryRegion.anonymous(200L * PAGE);
+                Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+            scribble(region, 5000);
+            checkpoint.save();
+            scribble(region, 10);
+            checkpoint.save();
+            saved = content(region);
+        }
+        for (boolean lazily : new boolean[] {false, true}) {
+            try (MemoryRegion region = MemoryRegion.anonymous(200L * PAGE)) {
+                if (lazily) {
+                    try (Pager pager = Pager.of(region, PageSource.checkpoint(directory)).start()) {
+                        assertEquals(saved[100 * PAGE], region.asByteBuffer(100L * PAGE, 1).get(0));
+                        String message = assertThrows(IllegalStateException.class,
+                                () -> Checkpoint.of(region, directory).open()).getMessage();
+                        assertTrue(message.contains("resolved by Pager"), message);
+                    }
+                } else {
+                    Checkpoint.restore(directory, region);
+                }
+                assertArrayEquals(saved, content(region));
+                long before = Checkpoint.info(directory).number();
+                try (Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(region).startUnchanged(true), directory).open()) {
+                    assertEquals(before, checkpoint.save(), "nothing was written since");
+                    scribble(region, 3);
+                    assertEquals(before + 1, checkpoint.save());
+                    saved = content(region);
+                }
+                assertTrue(Files.exists(directory.resolve("%010d.increment".formatted(before + 1))));
+            }
+        }
+        try (MemoryRegion region = MemoryRegion.anonymous(200L * PAGE)) {
+            Checkpoint.restore(directory, region);
+            assertArrayEquals(saved, content(region));
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                long number = checkpoint.save(); // whether it was restored is not known, so this one is full
+                assertEquals(List.of("%010d.full".formatted(number), "lock"), Trees.names(directory));
+            }
+        }
+    }
+
+    @Test
+    void whatWasNeverCompletedIsClearedAway() throws Exception {
+        Files.write(directory.resolve("0000000007.full.partial"), new byte[100]);
+        Files.write(directory.resolve("notes.txt"), new byte[100]);
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE); Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+            assertThrows(NoSuchFileException.class, () -> Checkpoint.info(directory));
+            assertEquals(1, checkpoint.save());
+            assertEquals(List.of("0000000001.full", "lock", "notes.txt"), Trees.names(directory));
+        }
+    }
+
+    /** Takes the lock of the directory and keeps it, or says why not. */
+    static final class Locker {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE);
+                    Checkpoint checkpoint = Checkpoint.of(region, Path.of(arguments[0])).open()) {
+                System.out.println("saved " + checkpoint.save());
+            } catch (Exception e) {
+                System.out.println(e);
+            }
+        }
+    }
+
+    @Test
+    void oneWriterADirectory() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE); MemoryRegion other = MemoryRegion.anonymous(PAGE)) {
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                for (int i = 0; i < 2; i++) { // the failed attempt must not have taken the lock away
+                    String here = assertThrows(IllegalStateException.class, () -> Checkpoint.of(other, directory).open()).getMessage();
+                    assertTrue(here.contains(directory.toRealPath().toString()) && here.contains("this process"), here);
+                    String there = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
+                    assertTrue(there.contains(directory.toRealPath().toString()) && there.contains("another process"), there);
+                }
+                checkpoint.save();
+            }
+            String after = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
+            assertEquals("saved 2", after.strip());
+            Checkpoint.of(other, directory).open().close();
+        }
+    }
+
+    @Test
+    void noSuchDirectory() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            Path missing = directory.resolve("missing");
+            assertTrue(assertThrows(NoSuchFileException.class, () -> Checkpoint.of(region, missing).open()).getMessage()
+                    .contains("missing"));
+            Path file = Files.write(directory.resolve("file"), new byte[1]);
+            assertThrows(NotDirectoryException.class, () -> Checkpoint.of(region, file).open());
+            Checkpoint.of(region, directory).open().close(); // nobody has the region
+        }
+    }
+
+    @Test
+    void aDirectoryThatCannotBeWritten() throws Exception {
+        Path parent = Files.createDirectory(directory.resolve("all"));
+        OrdinaryUser user = new OrdinaryUser(parent);
+        Path closed = Trees.openToAll(Files.createDirectory(parent.resolve("closed")));
+        String output = user.child().run(DEADLINE, Locker.class, closed.toString()).assertExit(0).output();
+        assertTrue(output.contains("AccessDeniedException") && output.contains(closed.toString()), output);
+    }
+
+    /** Fills the disk: the failed save loses nothing, and what it would have saved is saved once there is room. */
+    static final class OnSmallDisk {
+        public static void main(String[] arguments) throws Exception {
+            Path directory = Path.of(arguments[0]);
+            try (MemoryRegion region = MemoryRegion.anonymous(100L * PAGE);
+                    MemoryRegion other = MemoryRegion.anonymous(region.size());
+                    Checkpoint checkpoint = Checkpoint.of(region, directory).increments(100).open()) {
+                ByteBuffer all = region.asByteBuffer(0, (int) region.size());
+                for (int i = 0; i < region.size(); i += Long.BYTES) {
+                    all.putLong(i, ~i);
+                }
+                checkpoint.save();
+                byte[] first = content(region);
+                Files.write(directory.resolve("ballast"), new byte[150 * PAGE]);
+                for (int i = 0; i < 80; i++) {
+                    all.putLong(i * PAGE, 42);
+                }
+                for (int i = 0; i < 2; i++) {
+                    try {
+                        checkpoint.save();
+                        System.out.println("saved");
+                    } catch (java.io.IOException e) {
+                        System.out.println(e.getMessage());
+                    }
+                    Checkpoint.restore(directory, other);
+                    assertArrayEquals(first, content(other));
+                    assertEquals(List.of("0000000001.full", "ballast", "lock"), Trees.names(directory));
+                }
+                Files.delete(directory.resolve("ballast"));
+                System.out.println("saved " + checkpoint.save());
+                Checkpoint.restore(directory, other);
+                assertArrayEquals(content(region), content(other));
+                assertTrue(Files.exists(directory.resolve("0000000002.increment")));
+            }
+        }
+    }
+
+    @Test
+    void aFullDiskLosesNothing() throws Exception {
+        Mounts.needed();
+        String output = new ChildJvm().startedBy(Mounts.tmpfs("size=" + 300 * PAGE, directory))
+                .run(DEADLINE, OnSmallDisk.class, directory.toString()).assertExit(0).output();
+        assertEquals(List.of("No space left on device", "No space left on device", "saved 2"), output.lines().toList());
+    }
+
+    /** Tries to compress without the library. */
+    static final class Compressing {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+                Path directory = Path.of(arguments[0]);
+                for (boolean save : new boolean[] {true, false}) {
+                    try {
+                        if (save) {
+                            Checkpoint.of(region, directory.resolve("new")).compression(Compression.ZSTD).open();
+                        } else {
+                            Checkpoint.restore(directory, region);
+                        }
+                    } catch (IllegalStateException e) {
+                        System.out.println(e.getMessage());
+                    }
+                }
+                Checkpoint.of(region, directory.resolve("new")).open().close();
+                System.out.println("not compressed: fine");
+            }
+        }
+    }
+
+    @Test
+    void withoutTheLibraryThatCompresses() throws Exception {
+        Files.createDirectory(directory.resolve("new"));
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            for (int i = 0; i < PAGE; i++) {
+                region.asByteBuffer(i, 1).put(0, (byte) (i / 100 + 1));
+            }
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).compression(Compression.ZSTD).open()) {
+                checkpoint.save();
+            }
+        }
+        Path lib = Files.createDirectory(directory.resolve("lib"));
+        for (String each : Trees.names(ChildJvm.root().resolve("target/lib"))) {
+            if (!each.startsWith("zstd")) {
+                Files.copy(ChildJvm.root().resolve("target/lib").resolve(each), lib.resolve(each));
+            }
+        }
+        String output = new ChildJvm().classPath(ChildJvm.classes() + ":" + ChildJvm.testClasses() + ":" + lib + "/*")
+                .run(DEADLINE, Compressing.class, directory.toString()).assertExit(0).output();
+        String missing = "compression ZSTD needs com.github.luben:zstd-jni on the class path or module path";
+        assertEquals(List.of(missing, missing, "not compressed: fine"), output.lines().toList());
+    }
+
+    @Test
+    void aDamagedNewestCheckpointIsNotReplaced() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            Checkpoint checkpoint = Checkpoint.of(region, directory).open();
+            checkpoint.save();
+            assertFalse(checkpoint.toString().contains("closed"));
+            checkpoint.close();
+            checkpoint.close();
+            assertTrue(assertThrows(IllegalStateException.class, checkpoint::save).getMessage().endsWith("closed] is closed"));
+            Files.write(directory.resolve("0000000001.full"), new byte[200]);
+            String message = assertThrows(java.io.IOException.class, () -> Checkpoint.of(region, directory).open()).getMessage();
+            assertTrue(message.contains("0000000001.full at offset"), message);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Compression.class)
+    void aLostSnapshotIsNoCheckpoint(Compression compression) throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(2000L * PAGE);
+                MemoryRegion other = MemoryRegion.anonymous(region.size());
+                Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(region).memoryLimit(0), directory).compression(compression).open()) {
+            scribble(region, 3000);
+            checkpoint.save();
+            AtomicBoolean stop = new AtomicBoolean();
+            Thread writer = new Thread(() -> {
+                for (int i = 0; !stop.get(); i++) {
+                    region.asByteBuffer(i % 2000 * (long) PAGE, 8).putLong(0, i);
+                }
+            });
+            writer.start();
+            int lost = 0;
+            try {
+                for (int i = 0; i < 50; i++) {
+                    try {
+                        checkpoint.save();
+                    } catch (io.github.userfaultfd.UffdException e) {
+                        assertTrue(e.getMessage().contains("the snapshot is lost"), e.getMessage());
+                        lost++;
+                    }
+                    Checkpoint.verify(directory);
+                }
+            } finally {
+                stop.set(true);
+                writer.join();
+            }
+            System.out.println("lost " + lost + " of 50");
+            assertTrue(lost > 0);
+            checkpoint.save();
+            Checkpoint.restore(directory, other);
+            assertArrayEquals(content(region), content(other));
+        }
+    }
+}

@@ -173,6 +173,7 @@ class CheckpointTest {
                 if (lazily) {
                     try (Pager pager = Pager.of(region, PageSource.checkpoint(directory)).start()) {
                         assertEquals(saved[100 * PAGE], region.asByteBuffer(100L * PAGE, 1).get(0));
+                        pager.check();
                         String message = assertThrows(IllegalStateException.class,
                                 () -> Checkpoint.of(region, directory).open()).getMessage();
                         assertTrue(message.contains("resolved by Pager"), message);

@@ -23,6 +23,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -257,9 +258,8 @@ class CheckpointTest {
 
     @Test
     void aDirectoryThatCannotBeWritten() throws Exception {
-        Path parent = Files.createDirectory(directory.resolve("all"));
-        OrdinaryUser user = new OrdinaryUser(parent);
-        Path closed = Trees.openToAll(Files.createDirectory(parent.resolve("closed")));
+        OrdinaryUser user = new OrdinaryUser(directory);
+        Path closed = Trees.openToAll(Files.createDirectory(directory.resolve("closed")));
         String output = user.child().run(DEADLINE, Locker.class, closed.toString()).assertExit(0).output();
         assertTrue(output.contains("AccessDeniedException") && output.contains(closed.toString()), output);
     }
@@ -289,14 +289,12 @@ class CheckpointTest {
                         System.out.println(e.getMessage());
                     }
                     Checkpoint.restore(directory, other);
-                    assertArrayEquals(first, content(other));
-                    assertEquals(List.of("0000000001.full", "ballast", "lock"), Trees.names(directory));
+                    System.out.println(Arrays.equals(first, content(other)) + " " + Trees.names(directory));
                 }
                 Files.delete(directory.resolve("ballast"));
                 System.out.println("saved " + checkpoint.save());
                 Checkpoint.restore(directory, other);
-                assertArrayEquals(content(region), content(other));
-                assertTrue(Files.exists(directory.resolve("0000000002.increment")));
+                System.out.println(Arrays.equals(content(region), content(other)) + " " + Trees.names(directory));
             }
         }
     }
@@ -306,7 +304,9 @@ class CheckpointTest {
         Mounts.needed();
         String output = new ChildJvm().startedBy(Mounts.tmpfs("size=" + 300 * PAGE, directory))
                 .run(DEADLINE, OnSmallDisk.class, directory.toString()).assertExit(0).output();
-        assertEquals(List.of("No space left on device", "No space left on device", "saved 2"), output.lines().toList());
+        assertEquals(List.of("No space left on device", "true [0000000001.full, ballast, lock]",
+                "No space left on device", "true [0000000001.full, ballast, lock]",
+                "saved 2", "true [0000000001.full, 0000000002.increment, lock]"), output.lines().toList());
     }
 
     /** Tries to compress without the library. */

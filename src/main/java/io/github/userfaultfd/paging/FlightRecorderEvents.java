@@ -6,6 +6,7 @@ import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
 import jdk.jfr.FlightRecorder;
+import jdk.jfr.FlightRecorderListener;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.Period;
@@ -15,8 +16,15 @@ import jdk.jfr.Timespan;
 /** The only class that refers to jdk.jfr; used through {@link PagerEvents}. */
 final class FlightRecorderEvents {
     static {
-        FlightRecorder.addPeriodicEvent(Statistics.class, () ->
-                Pager.open().forEach(each -> each.statsIfOpen().ifPresent(stats -> fill(new Statistics(), each, stats).commit())));
+        // The first event class that is loaded starts the recorder, which takes 0.2 s: only where somebody records.
+        FlightRecorder.addListener(new FlightRecorderListener() {
+            @Override
+            public void recorderInitialized(FlightRecorder recorder) {
+                FlightRecorder.addPeriodicEvent(Statistics.class, () ->
+                        Pager.open().forEach(each -> each.statsIfOpen().ifPresent(stats ->
+                                fill(new Statistics(), each, stats).commit())));
+            }
+        });
     }
 
     private FlightRecorderEvents() {}
@@ -83,18 +91,24 @@ final class FlightRecorderEvents {
     }
 
     static void started(Pager pager) {
-        name(new Started(), pager).commit();
+        if (FlightRecorder.isInitialized()) {
+            name(new Started(), pager).commit();
+        }
     }
 
     static void closed(Pager pager, PagerStats stats) {
-        fill(new Closed(), pager, stats).commit();
+        if (FlightRecorder.isInitialized()) {
+            fill(new Closed(), pager, stats).commit();
+        }
     }
 
     static void failed(Pager pager, PageFailure failure) {
-        Failed event = name(new Failed(), pager);
-        event.offset = failure.offset();
-        event.errno = failure.errno();
-        event.commit();
+        if (FlightRecorder.isInitialized()) {
+            Failed event = name(new Failed(), pager);
+            event.offset = failure.offset();
+            event.errno = failure.errno();
+            event.commit();
+        }
     }
 
     private static <T extends CountersEvent> T fill(T event, Pager pager, PagerStats stats) {

@@ -215,7 +215,7 @@ public final class Checkpoint implements AutoCloseable {
 
     private void add(LiveSnapshot snapshot, long offset, long length, CheckpointWriter writer) throws IOException {
         for (long at = offset; at < offset + length; at += piece.limit()) {
-            snapshot.read(at, piece.clear().limit((int) Math.min(piece.capacity(), offset + length - at)));
+            snapshot.read("save", at, piece.clear().limit((int) Math.min(piece.capacity(), offset + length - at)));
             for (int from = 0; from < piece.limit(); from += longestRun) {
                 writer.add(at + from, piece.slice(from, Math.min(longestRun, piece.limit() - from)));
             }

@@ -154,7 +154,7 @@ public final class LiveSnapshot implements AutoCloseable {
     }
 
     /** Fills a piece, which nothing protects, from its start to its limit. */
-    private void read(String operation, long offset, ByteBuffer piece) throws IOException {
+    void read(String operation, long offset, ByteBuffer piece) throws IOException {
         enter();
         try {
             int failed = Scratch.passBuffer(piece, address -> Native.snapshotRead(handle, offset, piece.limit(), address));

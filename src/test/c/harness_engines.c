@@ -2,6 +2,7 @@
 // Both engines without a JVM, for the sanitizers: readers, regions that come and go, pages discarded, protected and prefetched
 // meanwhile, and a source that is cut short. Every byte is checked. Exit 0 and a line a case; anything else is a failure.
 #include "uffd_abi.h"
+#include "uffd_crc32c.h"
 #include "uffd_fill.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
@@ -239,6 +240,69 @@ static void failing_source(int engine)
     close(file);
 }
 
+// Runs of 16 pages in two files: the second replaces every third page of the first.
+static struct uffd_source *runs_source(const char *first, const char *second)
+{
+    enum { RUN = 16, RUNS = PAGES / RUN, SECOND = (PAGES + 2) / 3 };
+    static struct uffd_run runs[RUNS + SECOND];
+    static char names[256];
+    for (size_t i = 0; i < RUNS; i++) {
+        const char *bytes = (const char *)content + i * RUN * page;
+        runs[i] = (struct uffd_run){ (int64_t)(i * RUN * page), (int64_t)(RUN * page), 0, (int64_t)(i * RUN * page),
+                                     uffd_crc32c(bytes, RUN * page) };
+    }
+    for (size_t i = 0; i < SECOND; i++)
+        runs[RUNS + i] = (struct uffd_run){ (int64_t)(3 * i * page), (int64_t)page, 1, (int64_t)(3 * i * page),
+                                            uffd_crc32c((const char *)content + 3 * i * page, page) };
+    int length = snprintf(names, sizeof names, "%s%c%s", first, 0, second);
+    MUST(length > 0 && length < (int)sizeof names);
+    struct uffd_run_options options = {
+        .names = (intptr_t)names, .files = 2, .runs = (intptr_t)runs, .count = RUNS + SECOND,
+        .length = (int64_t)(PAGES * page), .page = (int64_t)page,
+    };
+    struct uffd_source *source;
+    MUST(uffd_source_runs(&options, &source) == 0);
+    options.count = RUNS - 1;  // leaves pages out
+    struct uffd_source *none;
+    MUST(uffd_source_runs(&options, &none) == -EINVAL);
+    return source;
+}
+
+// A source whose bytes are checked: under readers, and with a page that is not as it was.
+static void checked_runs(int engine)
+{
+    char first[] = "/tmp/userfaultfd-harness-XXXXXX", second[] = "/tmp/userfaultfd-harness-XXXXXX";
+    int files[2] = { mkstemp(first), mkstemp(second) };
+    for (int i = 0; i < 2; i++)
+        MUST(files[i] >= 0 && write(files[i], content, PAGES * page) == (ssize_t)(PAGES * page));
+    uffd_crc32c_prepare();
+    struct region region = region_of(UFFD_MEMORY_ANONYMOUS);
+    start(&region, engine, 0, UFFD_FAILURE_FILL, runs_source(first, second));
+    with_readers(&region, 20000, disturb);
+    end(&region, 0);
+    give_up(&region);
+
+    region = region_of(UFFD_MEMORY_ANONYMOUS);
+    start(&region, engine, 0, UFFD_FAILURE_FILL, runs_source(first, second));
+    MUST(pwrite(files[0], "?", 1, (off_t)(20 * page)) == 1);
+    const volatile uint64_t *words = (const volatile uint64_t *)(intptr_t)region.memory.address;
+    size_t a_page = page / sizeof *words;
+    MUST(words[22 * a_page] == UINT64_C(0xFA17EDFA17EDFA17));  // in the same run
+    MUST(words[21 * a_page] == expected(21 * a_page));         // in the other file
+    MUST(words[40 * a_page] == expected(40 * a_page));
+    MUST(uffd_pager_fill(region.pager, 0, PAGES * page) == -EBADMSG);
+    char place[300], where[300];
+    MUST(uffd_source_place(region.source, -1, place, sizeof place) > 0);
+    snprintf(where, sizeof where, "%s at offset %zu", first, 16 * page);
+    MUST(strcmp(place, where) == 0);
+    end(&region, 1);
+    give_up(&region);
+    for (int i = 0; i < 2; i++)
+        close(files[i]);
+    unlink(first);
+    unlink(second);
+}
+
 // With the policy ABORT the process ends by SIGABRT and one line, never by a wrong byte.
 static void aborting(int engine)
 {
@@ -301,6 +365,7 @@ int main(void)
         run("storm, shared memory", engine, storm_shared);
         run("closing under readers", engine, closing_under_readers);
         run("failing source", engine, failing_source);
+        run("checked runs", engine, checked_runs);
         run("aborting", engine, aborting);
     }
     free(content);

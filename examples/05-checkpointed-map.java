@@ -2,9 +2,9 @@
 // An off-heap hash map of 1 GiB that survives SIGKILL: written all the time, checkpointed each second, killed in the middle of it,
 // and restored lazily, so that the first lookup does not wait for the other gigabyte. Linux 5.7 and newer. Arguments: the map's
 // size in MiB (1024), how many checkpoints before the kill (5), and the directory for them (a temporary one), which needs room
-// for twice the map and more.
+// for twice the map and more. What each checkpoint took and how long the first lookup did is told on standard error.
 //
-//   java -Xmx256m -cp 'target/userfaultfd-0.1.0.jar:target/lib/*' examples/05-checkpointed-map.java 32 3 2>/dev/null
+//   java -cp 'target/userfaultfd-0.1.0.jar:target/lib/*' examples/05-checkpointed-map.java 32 3 2>/dev/null
 //
 // prints
 //
@@ -13,8 +13,6 @@
 //   restored lazily: nothing that was checkpointed is lost
 //   the first lookup needed less than 1 % of the pages: true
 //   every entry is right: true
-//
-// and on standard error what each checkpoint took and how long the first lookup did.
 
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.paging.Close;

@@ -3,6 +3,7 @@ package io.github.userfaultfd.snapshot;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,6 +19,7 @@ import io.github.userfaultfd.paging.FailurePolicy;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Trees;
 import java.io.IOException;
@@ -26,6 +28,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -323,6 +326,35 @@ class CheckpointFilesTest {
         // Harmless are those in pages that a later file has too: 2 and part of nothing else.
         System.out.println("refused at start " + refusedAtStart + ", when touched " + refusedAtFill + ", not needed " + harmless);
         assertTrue(refusedAtStart > 0 && refusedAtFill > 0 && harmless > 0);
+    }
+
+    /** Touches a page of a damaged run, as a program does. */
+    static final class Toucher {
+        public static void main(String[] arguments) throws Exception {
+            MemoryRegion region = MemoryRegion.anonymous(40L * PAGE);
+            Pager.of(region, PageSource.checkpoint(Path.of(arguments[0]))).start();
+            System.out.println(region.asByteBuffer(20L * PAGE, 1).get(0));
+            System.out.println(region.asByteBuffer(0, 1).get(0));
+            System.out.println(region.asByteBuffer(5L * PAGE, 1).get(0));
+            System.out.println("went on");
+        }
+    }
+
+    @Test
+    void aDamagedPageThatIsTouchedEndsTheProcess() throws Exception {
+        byte[] model = chain(40, false);
+        Path full = directory.resolve("0000000001.full");
+        try (RandomAccessFile open = new RandomAccessFile(full.toFile(), "rw")) {
+            put(open, 7L * PAGE, model[7 * PAGE] ^ 8);
+        }
+        ChildJvm.Result result = new ChildJvm().options("-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=" + directory.resolve("hs_err"))
+                .run(Duration.ofSeconds(60), Toucher.class, directory.toString()).assertExit(128 + 6);
+        List<String> lines = result.output().lines().toList();
+        assertEquals(String.valueOf(model[20 * PAGE]), lines.get(0)); // another run
+        assertEquals("0", lines.get(1)); // another file has this page of the same run
+        assertTrue(lines.get(2).contains("the page at offset " + 5 * PAGE) && lines.get(2).contains(full.toRealPath()
+                + " at offset 0: errno 74 (the checksum of the pages there is wrong)"), lines.get(2));
+        assertFalse(result.output().contains("went on"), result.output());
     }
 
     @Test

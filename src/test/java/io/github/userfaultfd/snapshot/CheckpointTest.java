@@ -121,7 +121,7 @@ class CheckpointTest {
         }
     }
 
-    /** The image is one instant: a writer keeps two far pages equal by writing one after the other. */
+    /** The image is one instant: the writer's number steps down at most once from the first page to the last, by one. */
     @Test
     void aSaveIsOneInstantWhileWritersGoOn() throws Exception {
         try (MemoryRegion region = MemoryRegion.anonymous(256L * PAGE);
@@ -132,7 +132,7 @@ class CheckpointTest {
             Thread writer = new Thread(() -> {
                 for (long n = 1; !stop.get(); n++) {
                     for (int page = 0; page < 256; page++) {
-                        all.putLong(page * PAGE + 8, n); // rounds from front to end: at any instant, never more than one step down
+                        all.putLong(page * PAGE + 8, n);
                     }
                 }
             });

@@ -239,8 +239,9 @@ public final class Checkpoint implements AutoCloseable {
      * @param length in bytes
      * @return closed when the system call is over
      * @throws UffdException if the kernel refuses
+     * @throws IOException if a page of a paged region cannot be had
      */
-    public WriteWindow prepareWrite(long offset, long length) throws UffdException {
+    public WriteWindow prepareWrite(long offset, long length) throws IOException {
         return snapshotter.prepareWrite(offset, length);
     }
 

@@ -35,9 +35,9 @@ import java.util.concurrent.ThreadLocalRandom;
  * a damaged file is named with the offset. The file format is described in docs/checkpoints.md.
  *
  * <p>The directory has to be on a local file system, with room for two full checkpoints and the increments between them; one
- * process at a time writes to it. The region is served by a {@link Snapshotter}, so whatever that says of system calls and of
- * writes that go around the mapping holds here too, and a region that is paged cannot be saved before its pager is closed. Methods can
- * be called from any thread, one at a time; on a closed series they throw {@link IllegalStateException}.
+ * process at a time writes to it. The region is served by a {@link Snapshotter}, so whatever that says of system calls, of
+ * writes that go around the mapping, and of regions that are paged holds here too. Methods can be called from any
+ * thread, one at a time; on a closed series they throw {@link IllegalStateException}.
  */
 public final class Checkpoint implements AutoCloseable {
     private static final int PIECE = 1 << 20;

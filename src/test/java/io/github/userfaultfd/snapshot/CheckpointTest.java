@@ -157,7 +157,7 @@ class CheckpointTest {
         }
     }
 
-    /** The life of a store: saved, restored, gone on with; lazily, when its pager is closed first. */
+    /** The life of a store: saved, restored, gone on with, also while its pages still come lazily. */
     @Test
     void goesOnAfterARestore() throws Exception {
         byte[] saved;
@@ -172,17 +172,11 @@ class CheckpointTest {
         for (boolean lazily : new boolean[] {false, true}) {
             try (MemoryRegion region = MemoryRegion.anonymous(200L * PAGE)) {
                 if (lazily) {
-                    try (Pager pager = Pager.of(region, PageSource.checkpoint(directory)).start()) {
-                        assertEquals(saved[100 * PAGE], region.asByteBuffer(100L * PAGE, 1).get(0));
-                        pager.check();
-                        String message = assertThrows(IllegalStateException.class,
-                                () -> Checkpoint.of(region, directory).open()).getMessage();
-                        assertTrue(message.contains("resolved by Pager"), message);
-                    }
+                    Pager.of(region, PageSource.checkpoint(directory)).start(); // and its pages are missing when the series begins
                 } else {
                     Checkpoint.restore(directory, region);
+                    assertArrayEquals(saved, content(region));
                 }
-                assertArrayEquals(saved, content(region));
                 long before = Checkpoint.info(directory).number();
                 try (Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(region).startUnchanged(true), directory).open()) {
                     assertEquals(before, checkpoint.save(), "nothing was written since");

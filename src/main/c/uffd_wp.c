@@ -39,15 +39,15 @@ unsigned uffd_wp_state(struct uffd_wp *wp, size_t index)
 // No lock; any thread and signal handlers, who took the page or closed the gate.
 void uffd_wp_publish(struct uffd_wp *wp, size_t index, unsigned state)
 {
-    atomic_store(&wp->states[index], (uint8_t)(state & ~(unsigned)UFFD_BUSY));
+    atomic_store(&wp->states[index], state & ~(unsigned)UFFD_BUSY);
 }
 
 // No lock; any thread and signal handlers. Does not wait: 0 if somebody else has the page, or the gate is not open. The second look at
 // the gate, after the page was taken, is what makes a snapshot one instant.
 int uffd_wp_take(struct uffd_wp *wp, size_t index)
 {
-    uint8_t state = atomic_load(&wp->states[index]);
-    if ((state & UFFD_BUSY) || !atomic_compare_exchange_strong(&wp->states[index], &state, (uint8_t)(state | UFFD_BUSY)))
+    uint32_t state = atomic_load(&wp->states[index]);
+    if ((state & UFFD_BUSY) || !atomic_compare_exchange_strong(&wp->states[index], &state, state | UFFD_BUSY))
         return 0;
     if (atomic_load(&wp->gate) == UFFD_GATE_OPEN)
         return 1;
@@ -102,7 +102,7 @@ static void save(struct uffd_wp *wp, size_t index)
         state &= ~(unsigned)UFFD_SNAP;
     else
         state |= where == UFFD_SAVED_MEMORY ? UFFD_IN_MEMORY : UFFD_IN_FILE;
-    atomic_store(&wp->states[index], (uint8_t)state);
+    atomic_store(&wp->states[index], state);
 }
 
 // No lock; any thread and signal handlers, who has taken the pages, and has them no more afterwards.
@@ -295,7 +295,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     wp->pages = wp->region.length / wp->page;
     wp->ahead = (size_t)options->ahead / wp->page;
     wp->populate = options->populate != 0;
-    wp->states = malloc(wp->pages);
+    wp->states = malloc(wp->pages * sizeof wp->states[0]);
     wp->changed = calloc(uffd_bits_words(wp->pages), sizeof(uint64_t));
     wp->kept = calloc(uffd_bits_words(wp->pages), sizeof(uint64_t));
     int failed = uffd_saved_open(&wp->saved, wp->region.length, wp->page, options->limit, (int)options->spill);

@@ -49,7 +49,7 @@ struct uffd_wp {
     size_t ahead;
     int populate;
     _Atomic(uint32_t) gate;  // a futex: closed while pages are protected, and writers wait
-    _Atomic(uint8_t) *states;
+    _Atomic(uint32_t) *states;  // not bytes: for those riscv64 needs a library (libatomic)
     struct uffd_saved saved;
     uint64_t *changed;       // of the running snapshot
     uint64_t *kept;          // changed for the next one too

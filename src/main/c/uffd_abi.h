@@ -45,11 +45,26 @@
 #define UFFD_FEATURE_MOVE UFFD_HAS_FEATURE(16)
 #endif
 
+// Linux 7.3
 #ifndef UFFD_FEATURE_RWP
 #define UFFD_FEATURE_RWP UFFD_HAS_FEATURE(17)
 #define UFFD_FEATURE_RWP_ASYNC UFFD_HAS_FEATURE(18)
 #define _UFFDIO_RWPROTECT 0x09
+#define UFFDIO_REGISTER_MODE_RWP (UINT64_C(1) << 3)
+#define UFFD_PAGEFAULT_FLAG_RWP 8
 #define _UFFDIO_SET_MODE 0x0A
+struct uffdio_rwprotect {
+    struct uffdio_range range;
+    __u64 mode;
+};
+struct uffdio_set_mode {
+    __u64 enable;
+    __u64 disable;
+};
+#define UFFDIO_RWPROTECT _IOWR(UFFDIO, _UFFDIO_RWPROTECT, struct uffdio_rwprotect)
+#define UFFDIO_RWPROTECT_MODE_RWP (UINT64_C(1) << 0)
+#define UFFDIO_RWPROTECT_MODE_DONTWAKE (UINT64_C(1) << 1)
+#define UFFDIO_SET_MODE _IOW(UFFDIO, _UFFDIO_SET_MODE, struct uffdio_set_mode)
 #endif
 
 #ifndef UFFDIO_REGISTER_MODE_MINOR
@@ -128,6 +143,8 @@ _Static_assert(sizeof(struct uffd_msg) == 32, "read() hands out messages of 32 b
 _Static_assert(sizeof(struct uffdio_move) == 40, "UFFDIO_MOVE");
 _Static_assert(sizeof(struct uffdio_continue) == 32, "UFFDIO_CONTINUE");
 _Static_assert(sizeof(struct uffdio_poison) == 32, "UFFDIO_POISON");
+_Static_assert(sizeof(struct uffdio_rwprotect) == 24, "UFFDIO_RWPROTECT");
+_Static_assert(sizeof(struct uffdio_set_mode) == 16, "UFFDIO_SET_MODE");
 _Static_assert(sizeof(struct uffd_pm_scan_arg) == 96, "PAGEMAP_SCAN");
 
 

@@ -64,6 +64,7 @@ SAME(IOCTL_API, _UFFDIO_API);
 SAME(REGISTER_MODE_MISSING, UFFDIO_REGISTER_MODE_MISSING);
 SAME(REGISTER_MODE_WP, UFFDIO_REGISTER_MODE_WP);
 SAME(REGISTER_MODE_MINOR, UFFDIO_REGISTER_MODE_MINOR);
+SAME(REGISTER_MODE_RWP, UFFDIO_REGISTER_MODE_RWP);
 SAME(MODE_DONTWAKE, UFFDIO_COPY_MODE_DONTWAKE);
 SAME(MODE_DONTWAKE, UFFDIO_ZEROPAGE_MODE_DONTWAKE);
 SAME(MODE_DONTWAKE, UFFDIO_MOVE_MODE_DONTWAKE);
@@ -74,6 +75,8 @@ SAME(CONTINUE_MODE_WP, UFFDIO_CONTINUE_MODE_WP);
 SAME(MOVE_MODE_ALLOW_SRC_HOLES, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES);
 SAME(WRITEPROTECT_MODE_WP, UFFDIO_WRITEPROTECT_MODE_WP);
 SAME(WRITEPROTECT_MODE_DONTWAKE, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
+SAME(RWPROTECT_MODE_RWP, UFFDIO_RWPROTECT_MODE_RWP);
+SAME(RWPROTECT_MODE_DONTWAKE, UFFDIO_RWPROTECT_MODE_DONTWAKE);
 SAME(MSG_SIZE, sizeof(struct uffd_msg));
 SAME(MSG_EVENT, offsetof(struct uffd_msg, event));
 SAME(MSG_FAULT_FLAGS, offsetof(struct uffd_msg, arg.pagefault.flags));
@@ -93,6 +96,7 @@ SAME(EVENT_UNMAP, UFFD_EVENT_UNMAP);
 SAME(FAULT_FLAG_WRITE, UFFD_PAGEFAULT_FLAG_WRITE);
 SAME(FAULT_FLAG_WP, UFFD_PAGEFAULT_FLAG_WP);
 SAME(FAULT_FLAG_MINOR, UFFD_PAGEFAULT_FLAG_MINOR);
+SAME(FAULT_FLAG_RWP, UFFD_PAGEFAULT_FLAG_RWP);
 SAME(CREATE_CLOSE_ON_EXEC, UFFD_CLOSE_ON_EXEC);
 SAME(CREATE_NON_BLOCKING, UFFD_NON_BLOCKING);
 SAME(CREATE_USER_MODE_ONLY, UFFD_FAULTS_OF_USER_MODE);
@@ -135,6 +139,7 @@ SAME(OPTION_AROUND, LONG_AT(struct uffd_pager_options, around));
 SAME(OPTION_ENGINE, LONG_AT(struct uffd_pager_options, engine));
 SAME(OPTION_THREADS, LONG_AT(struct uffd_pager_options, threads));
 SAME(OPTION_ON_FAILURE, LONG_AT(struct uffd_pager_options, on_failure));
+SAME(OPTION_ALIAS, LONG_AT(struct uffd_pager_options, alias));
 SAME(OPTION_LONGS, sizeof(struct uffd_pager_options) / sizeof(int64_t));
 SAME(RUN_OFFSET, LONG_AT(struct uffd_run, offset));
 SAME(RUN_LENGTH, LONG_AT(struct uffd_run, length));
@@ -478,6 +483,11 @@ NATIVE(jint, readEvents, STATIC, jint fd, jlong buffer, jint capacity)
     return uffd_read(fd, at(buffer), capacity);
 }
 
+NATIVE(jint, readWriteProtect, STATIC, jint fd, jlong start, jlong length, jlong mode)
+{
+    return uffd_rwprotect(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
 NATIVE(jlong, register, STATIC, jint fd, jlong start, jlong length, jlong mode)
 {
     return uffd_register(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
@@ -491,6 +501,11 @@ NATIVE(jint, residency, STATIC, jlong address, jlong length, jlong page, jlong b
 NATIVE(jint, retire, STATIC, jlong address, jlong length)
 {
     return uffd_memory_retire(at(address), (size_t)length);
+}
+
+NATIVE(jint, setMode, STATIC, jint fd, jlong enable, jlong disable)
+{
+    return uffd_set_mode(fd, (uint64_t)enable, (uint64_t)disable);
 }
 
 NATIVE(jint, sigbusIsOurs, STATIC)
@@ -655,6 +670,11 @@ NATIVE(jint, wpStop, STATIC, jlong wp)
 NATIVE(jint, writeProtect, STATIC, jint fd, jlong start, jlong length, jlong mode)
 {
     return uffd_writeprotect(fd, (uint64_t)start, (uint64_t)length, (uint64_t)mode);
+}
+
+NATIVE(jint, writeProtectProbe, STATIC)
+{
+    return uffd_write_protect_probe();
 }
 
 NATIVE(jlong, zeropage, STATIC, jint fd, jlong start, jlong length, jlong mode)

@@ -86,7 +86,7 @@ static void stop_engine(struct uffd_pager *pager)
 
 // No lock; one thread. The region is closed to everybody, emptied, registered and served, and only then open again: otherwise a
 // huge page that the kernel puts there in between (THP) would make some pages present that were never filled.
-static int open_region(struct uffd_pager *pager, int threads)
+static int open_region(struct uffd_pager *pager, int threads, void *alias)
 {
     const struct uffd_paged *paged = &pager->paged;
     void *base = (void *)paged->region.base;
@@ -95,9 +95,10 @@ static int open_region(struct uffd_pager *pager, int threads)
     // Registered first: a region that belongs to somebody else keeps what it holds.
     int64_t result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
     if (result >= 0) {
-        // Shared pages stay in the memfd when only the mapping lets go of them; private memory has no MADV_REMOVE.
-        uffd_memory_advise(base, paged->region.length, MADV_REMOVE);
-        result = uffd_memory_empty(base, paged->region.length, paged->page);
+        // Shared pages stay in the memfd when only the mapping lets go of them: MADV_REMOVE takes them out, through the second
+        // mapping, because it asks for one that may be written.
+        result = alias ? uffd_memory_advise(alias, paged->region.length, MADV_REMOVE)
+                       : uffd_memory_empty(base, paged->region.length, paged->page);
     }
     if (result > 0) // a new mapping, which nobody has registered yet
         result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
@@ -132,7 +133,7 @@ int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager
     paged->source = (const struct uffd_source *)(uintptr_t)options->source;
     int failed = prepare_policy(paged);
     if (!failed)
-        failed = open_region(pager, (int)options->threads);
+        failed = open_region(pager, (int)options->threads, (void *)(uintptr_t)options->alias);
     if (failed) {
         release(pager);
         return failed;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 // No lock; any thread. One attempt to open by the system call.
@@ -92,11 +93,25 @@ static uint64_t ioctls_of_scratch(int fd, int memory, uint64_t mode)
     return ioctls < 0 ? 0 : (uint64_t)ioctls;
 }
 
+// No lock; any thread. Registering for read-write protection needs its feature: on a descriptor thrown away afterwards.
+static uint64_t read_write_protect_ioctls(int flags, int method)
+{
+    struct uffd_created ignored;
+    struct uffdio_api api;
+    int fd = open_uffd(flags, method, &ignored);
+    if (fd < 0)
+        return 0;
+    uint64_t found = shake_hands(fd, UFFD_FEATURE_RWP, &api) ? 0 : ioctls_of_scratch(fd, -1, UFFDIO_REGISTER_MODE_RWP);
+    close(fd);
+    return found;
+}
+
 // No lock; any thread. The ioctls of ranges: UFFDIO_API does not tell them, only registering each kind of range does.
-static uint64_t range_ioctls(int fd)
+static uint64_t range_ioctls(int fd, int flags, int method)
 {
     uint64_t found = ioctls_of_scratch(fd, -1, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
     found |= ioctls_of_scratch(fd, -1, UFFDIO_REGISTER_MODE_MISSING);
+    found |= read_write_protect_ioctls(flags, method);
     int memory = (int)syscall(SYS_memfd_create, "userfaultfd-probe", 1U /* MFD_CLOEXEC */);
     if (memory >= 0) {
         if (ftruncate(memory, getpagesize()) == 0)
@@ -128,7 +143,7 @@ int uffd_create(int flags, int method, uint64_t features, uint64_t ioctls, struc
     created->ioctls = (int64_t)api.ioctls;
     uint64_t unproved = ioctls & ~(uint64_t)api.ioctls;
     if (unproved) {
-        uint64_t proved = range_ioctls(fd);
+        uint64_t proved = range_ioctls(fd, flags, method);
         created->ioctls |= (int64_t)(unproved & proved);
         created->missing_ioctls = (int64_t)(unproved & ~proved);
         if (created->missing_ioctls) {
@@ -220,6 +235,20 @@ int uffd_writeprotect(int fd, uint64_t start, uint64_t length, uint64_t mode)
     return ioctl(fd, UFFDIO_WRITEPROTECT, &request) < 0 ? -errno : 0;
 }
 
+// No lock; any thread and signal handlers. All or nothing.
+int uffd_rwprotect(int fd, uint64_t start, uint64_t length, uint64_t mode)
+{
+    struct uffdio_rwprotect request = { .range = { start, length }, .mode = mode };
+    return ioctl(fd, UFFDIO_RWPROTECT, &request) < 0 ? -errno : 0;
+}
+
+// No lock; any thread. Feature bits to switch on and off while the descriptor is in use.
+int uffd_set_mode(int fd, uint64_t enable, uint64_t disable)
+{
+    struct uffdio_set_mode request = { .enable = enable, .disable = disable };
+    return ioctl(fd, UFFDIO_SET_MODE, &request) < 0 ? -errno : 0;
+}
+
 // No lock; any thread. Scans a page of this function's stack: a kernel without the ioctl says ENOTTY.
 int uffd_pagemap_scan_probe(void)
 {
@@ -236,4 +265,30 @@ int uffd_pagemap_scan_probe(void)
     int result = ioctl(pagemap, UFFD_PAGEMAP_SCAN, &request) < 0 ? -errno : 0;
     close(pagemap);
     return result;
+}
+
+// No lock; any thread. Protects a page of its own and has a system call write to it: 0 if that is refused, as it has to be, and
+// EOPNOTSUPP if it goes through. On arm64 Linux 5.10 has the feature's bit, every call succeeds, and nothing is protected. With
+// SIGBUS nobody ever waits for a handler.
+int uffd_write_protect_probe(void)
+{
+    struct uffd_created created;
+    int fd = uffd_create(UFFD_CLOSE_ON_EXEC | UFFD_FAULTS_OF_USER_MODE, UFFD_OPEN_AUTO,
+                         UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_SIGBUS, 0, &created);
+    if (fd < 0)
+        return fd;
+    size_t page = (size_t)getpagesize();
+    struct utsname *scratch = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int64_t result = -ENOMEM;
+    if (scratch != MAP_FAILED) {
+        uname(scratch); // the page is there
+        result = uffd_register(fd, (uintptr_t)scratch, page, UFFDIO_REGISTER_MODE_WP);
+        if (result >= 0)
+            result = uffd_writeprotect(fd, (uintptr_t)scratch, page, UFFDIO_WRITEPROTECT_MODE_WP);
+        if (result == 0)
+            result = uname(scratch) < 0 ? 0 : -EOPNOTSUPP;
+        munmap(scratch, page);
+    }
+    close(fd);
+    return (int)result;
 }

@@ -33,6 +33,9 @@ int64_t uffd_move(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t 
 int64_t uffd_continue(int fd, uint64_t start, uint64_t length, uint64_t mode);
 int64_t uffd_poison(int fd, uint64_t start, uint64_t length, uint64_t mode);
 int uffd_writeprotect(int fd, uint64_t start, uint64_t length, uint64_t mode);
+int uffd_rwprotect(int fd, uint64_t start, uint64_t length, uint64_t mode);
+int uffd_set_mode(int fd, uint64_t enable, uint64_t disable);
 int uffd_pagemap_scan_probe(void);
+int uffd_write_protect_probe(void);
 
 #endif

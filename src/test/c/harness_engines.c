@@ -66,7 +66,7 @@ static void start(struct region *region, int engine, size_t around, int on_failu
     struct uffd_pager_options options = {
         .fd = region->fd, .address = region->memory.address, .length = (int64_t)region->length, .page = (int64_t)page,
         .source = (int64_t)(intptr_t)source, .around = (int64_t)around, .engine = engine, .threads = 2,
-        .on_failure = on_failure,
+        .on_failure = on_failure, .alias = region->memory.alias,
     };
     MUST(uffd_pager_start(&options, &region->pager) == 0);
 }

@@ -39,7 +39,11 @@ lists() {
   for suite in bullseye bookworm trixie; do
     echo "deb [arch=amd64,arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security $suite-security main"
   done >>"$apt/etc/sources.list"
-  apt-get "${options[@]}" -q update >"$apt/update.log" 2>&1 || { cat "$apt/update.log" >&2; return 1; }
+  apt-get "${options[@]}" -q -o APT::Update::Error-Mode=any update >"$apt/update.log" 2>&1 || {
+    cat "$apt/update.log" >&2
+    echo "matrix: the package lists cannot be had from $debian and $security: no network, or no such archive?" >&2
+    return 1
+  }
   apt-cache "${options[@]}" dumpavail |
     awk '/^Package:/ {name = $2} /^Architecture:/ {a = $2} /^Version:/ {version = $2} /^Filename:/ {file = $2} /^SHA256:/ {sum = $2}
       /^$/ {print version, name, a, sum, file}' |
@@ -63,12 +67,15 @@ awk -v architecture="$architecture" -v pattern="^($pattern)\$" '
   sort -u -k1,1Vr >"$directory/candidates"
 while read -r _ sum file; do
   while read -r site; do
-    if curl -sfL --retry 2 -o "$directory/part" "$site/$file" && sha256sum --quiet -c <<<"$sum  $directory/part" >/dev/null 2>&1; then
+    if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root -o Acquire::Retries=2 download-file "$site/$file" "$directory/part" \
+      "SHA256:$sum" >"$directory/log" 2>&1; then
       mv "$directory/part" "$directory/$(basename "$file")"
       echo "$directory/$(basename "$file")"
       exit
     fi
   done <"$apt/sites"
 done <"$directory/candidates"
-echo "nothing for $architecture that matches $pattern: $(wc -l <"$directory/candidates") candidates, see $directory" >&2
+echo "matrix: no package for $architecture that matches $pattern: $(wc -l <"$directory/candidates") known, none could be downloaded" \
+  "with the sum in its list, see $directory" >&2
+[[ ! -e $directory/log ]] || cat "$directory/log" >&2
 exit 1

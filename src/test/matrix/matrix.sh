@@ -3,7 +3,9 @@
 # matrix.sh GUEST...
 # Runs the tests under real kernels, each in a virtual machine of qemu without hardware support, and writes docs/kernels.md. A guest is
 # SERIES:PROCESSOR:JDK, such as 5.10:amd64:17 or 7.3-16k:arm64:25. Needs the classes and libraries of 'make dist' and 'make test'.
-# MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names packages and classes of tests, MATRIX_TABLE the file that is written.
+# MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names packages and classes of tests, MATRIX_RESULTS is the directory with a file
+# for each guest, MATRIX_TABLE the file that is made of them all, MATRIX_DEADLINE the seconds that a guest may take, MATRIX_USERS who
+# runs the tests: root, ordinary.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -11,8 +13,11 @@ export MATRIX_CACHE=${MATRIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/userfaultfd-
 root=io.github.userfaultfd
 packages=${MATRIX_PACKAGES:-$root.memory $root.paging $root.snapshot $root.conformance $root.internal $root.FeatureTest $root.UffdBuilderTest $root.UffdTest}
 table=${MATRIX_TABLE:-docs/kernels.md}
+users=${MATRIX_USERS:-root ordinary}
+results=${MATRIX_RESULTS:-src/test/matrix/results}
 deadline=${MATRIX_DEADLINE:-900}
 work=target/matrix
+libraries=(libc6 zlib1g libstdc++6 libgcc-s1)
 fetch() {
   src/test/matrix/fetch.sh "$1" "$2" "$MATRIX_CACHE/debs/$3"
 }
@@ -35,10 +40,44 @@ kernel() { # SERIES ARCHITECTURE
   [[ -s $work/kernels/$1-$2 ]] || { echo "no kernel in $file" >&2; return 1; }
 }
 
-unpack() { # ARCHITECTURE PACKAGE DIRECTORY
-  local file
-  file=$(fetch "$1" "${2//+/\\+}" "$2-$1")
-  dpkg -x "$file" "$3"
+# Packages in a directory of their own, which is there only when it is complete.
+unpack() { # ARCHITECTURE DIRECTORY PACKAGE...
+  local architecture=$1 directory=$2 file
+  shift 2
+  [[ ! -d $directory ]] || return 0
+  rm -rf "$directory.part"
+  mkdir -p "$directory.part"
+  for each in "$@"; do
+    file=$(fetch "$architecture" "${each//+/\\+}" "$each-$architecture")
+    dpkg -x "$file" "$directory.part"
+  done
+  mv "$directory.part" "$directory"
+}
+
+# jlink has to be of the JDK whose modules it links: the system's own, one beside it, or Debian's for this processor, which may need
+# a newer libc than the system has and so runs under its own root.
+link_jre() { # JDK MODULES OUTPUT
+  local options=(--strip-java-debug-attributes --no-header-files --no-man-pages
+    --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported)
+  local jlink=jlink host
+  [[ $1 == "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]] ||
+    jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink 2>/dev/null | head -1)
+  if [[ -n $jlink ]]; then
+    "$jlink" --module-path "$2" --output "$3" "${options[@]}"
+    return
+  fi
+  host=$(dpkg --print-architecture)
+  unpack "$host" "$work/systems/jlink-$1" "${libraries[@]}" "openjdk-$1-jdk-headless" "openjdk-$1-jre-headless"
+  host=$work/systems/jlink-$1
+  rm -rf "$host/link"
+  mkdir -p "$host"/{link,proc,tmp}
+  [[ -e $host/lib64 || ! -d $host/usr/lib64 ]] || ln -s usr/lib64 "$host/lib64"
+  [[ -e $host/lib ]] || ln -s usr/lib "$host/lib"
+  cp -rL "$2" "$host/link/modules"
+  unshare --mount --map-root-user sh -c 'mount --rbind /proc "$1/proc" && shift && exec chroot "$@"' sh "$host" "$host" \
+    "$(cd "$host" && find usr/lib/jvm -name jlink | head -1 | sed 's|^|/|')" \
+    --module-path /link/modules --output /link/jre "${options[@]}"
+  mv "$host/link/jre" "$3"
 }
 
 compiler() { # ARCHITECTURE
@@ -52,36 +91,25 @@ compiler() { # ARCHITECTURE
 
 # Everything that a guest's tests need, as an initial file system, once for a processor and a JDK. No compression: that costs seconds.
 file_system() { # ARCHITECTURE JDK
-  local image=$work/images/$1-$2.cpio tree=$work/trees/$1-$2 system=$work/systems/$1 cc jdk
+  local image=$work/images/$1-$2.cpio tree=$work/trees/$1-$2 system=$work/systems/$1 jdk=$work/systems/$1-$2 cc
   [[ ! -e $image ]] || return 0
   mkdir -p "$work"/{images,trees,systems}
-  rm -rf "$tree" "$system"
-  mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc,t/junit,t/target/test-native}
-  for each in libc6 zlib1g libstdc++6 libgcc-s1 busybox-static; do
-    unpack "$1" "$each" "$system"
-  done
-  jdk=$work/systems/$1-$2
-  [[ -d $jdk ]] || for each in "openjdk-$2-jdk-headless" "openjdk-$2-jre-headless"; do
-    unpack "$1" "$each" "$jdk"
-  done
+  rm -rf "$tree"
+  mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc,usr/bin,t/junit,t/target/test-native}
+  unpack "$1" "$system" "${libraries[@]}" busybox-static util-linux libcap-ng0
+  unpack "$1" "$jdk" "openjdk-$2-jdk-headless" "openjdk-$2-jre-headless"
+  cp "$system/usr/bin/setpriv" "$tree/usr/bin/"
   cp "$system"/{,usr/}bin/busybox "$tree/bin/" 2>/dev/null || true
   [[ -x $tree/bin/busybox ]]
   # Each dynamic loader's path is fixed in the programs: all the names lead to one directory.
   mkdir -p "$tree/lib"
   find "$system" -name '*.so*' -not -path '*/gconv/*' -not -path '*/audit/*' \( -type f -o -type l -not -lname '*/*' \) \
     -exec cp -P -t "$tree/lib" {} +
-  mkdir -p "$tree/usr"
   ln -s lib "$tree/lib64"
   ln -s ../lib "$tree/usr/lib"
   multiarch=$(basename "$(dirname "$(find "$system" -name libc.so.6 | head -1)")")
   ln -sfn /lib "$tree/lib/$multiarch"
-  local jlink=jlink
-  if [[ $2 != "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]]; then
-    jlink=$(find /usr/lib/jvm -path "*$2*" -name jlink | head -1)
-    [[ -n $jlink ]] || { echo "no jlink of JDK $2 in /usr/lib/jvm" >&2; return 1; }
-  fi
-  "$jlink" --module-path "$(dirname "$(find "$jdk" -name java.base.jmod)")" --output "$tree/jre" --strip-java-debug-attributes --no-header-files \
-    --no-man-pages --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported
+  link_jre "$2" "$(dirname "$(find "$jdk" -name java.base.jmod)")" "$tree/jre"
   find "$tree/jre" -name '*.debuginfo' -delete
   # Debian's configuration files are links to /etc.
   rm -rf "$tree/jre/conf"
@@ -92,10 +120,14 @@ file_system() { # ARCHITECTURE JDK
   cc=$(compiler "$1")
   make -s NATIVE_DIRECTORY="$tree/t/target/test-native" TEST_CC="$cc" test-native
   cp src/test/matrix/init "$tree/init"
-  echo "PACKAGES='$packages'" >"$tree/packages"
+  printf "PACKAGES='%s'\nUSERS='%s'\n" "$packages" "$users" >"$tree/packages"
   printf 'root:x:0:0:root:/:/bin/sh\nordinary:x:1000:1000:ordinary:/tmp:/bin/sh\n' >"$tree/etc/passwd"
   printf 'root:x:0:\nordinary:x:1000:\n' >"$tree/etc/group"
   (cd "$tree" && find . | sort | cpio -o -H newc -R 0:0 --quiet) >"$image"
+}
+
+run() { # QEMU'S ARGUMENTS: until it ends or its time is over
+  timeout -s KILL "$deadline" "$@"
 }
 
 boot() { # SERIES ARCHITECTURE JDK
@@ -103,11 +135,11 @@ boot() { # SERIES ARCHITECTURE JDK
   local common=(-smp 2 -m 1280 -nographic -no-reboot -nodefaults -serial stdio -kernel "$kernel" -initrd "$image" -accel tcg,thread=multi)
   local append="panic=-1 quiet rdinit=/init"
   case $2 in
-    amd64) qemu-system-x86_64 -M q35 -cpu max "${common[@]}" -append "console=ttyS0 $append" ;;
-    arm64) qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on "${common[@]}" -append "console=ttyAMA0 $append" ;;
-    riscv64) qemu-system-riscv64 -M virt "${common[@]}" -append "console=ttyS0 $append" ;;
-    ppc64el) qemu-system-ppc64 -M pseries -cpu power9 "${common[@]}" -append "console=hvc0 $append" ;;
-    s390x) qemu-system-s390x -M s390-ccw-virtio "${common[@]/-nodefaults/-nodefaults}" -append "$append" ;;
+    amd64) run qemu-system-x86_64 -M q35 -cpu max "${common[@]}" -append "console=ttyS0 $append" ;;
+    arm64) run qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on "${common[@]}" -append "console=ttyAMA0 $append" ;;
+    riscv64) run qemu-system-riscv64 -M virt "${common[@]}" -append "console=ttyS0 $append" ;;
+    ppc64el) run qemu-system-ppc64 -M pseries -cpu power9 "${common[@]}" -append "console=hvc0 $append" ;;
+    s390x) run qemu-system-s390x -M s390-ccw-virtio "${common[@]}" -append "$append" ;;
   esac
 }
 
@@ -116,41 +148,33 @@ mvn -B -q -ntp dependency:build-classpath -Dmdep.includeScope=test -Dmdep.output
 tr ':' '\n' <"$work/classpath" | grep -E '/(junit|opentest4j|apiguardian)[^/]*\.jar$' >"$work/junit"
 rm -rf "$work"/{images,trees} "$work"/*.log
 
-rows=()
+# A run replaces what it knows of its own guests and leaves the others.
+mkdir -p "$results"
 failures=0
 begin=$SECONDS
 for guest in "$@"; do
   IFS=: read -r series architecture jdk <<<"$guest"
-  log=$work/$series-$architecture-$jdk.log
+  name=${guest//:/-}
+  log=$work/$name.log
   kernel "$series" "$architecture"
   file_system "$architecture" "$jdk"
   start=$SECONDS
   # Its own errors and the end of time are seen below: the last line is missing.
-  boot "$series" "$architecture" "$jdk" </dev/null 2>&1 | timeout -s KILL "$deadline" tr -d '\r' >"$log" || true
+  boot "$series" "$architecture" "$jdk" </dev/null 2>&1 | sed -u 's/\r$//' >"$log" || true
   seconds=$((SECONDS - start))
-  system=$(sed -n 's/^SYSTEM //p' "$log" | head -1)
-  for user in root ordinary; do
-    result=$(sed -n "/USER $user$/,/^EXIT/s/^RESULT //p" "$log")
+  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -f src/test/matrix/summary.awk "$log" >"$results/$name.txt"
+  for user in $users; do
+    result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
     read -r _ passed _ skipped _ failed <<<"${result:-passed 0 skipped 0 failed -}"
     [[ $failed == 0 && $passed != 0 ]] || failures=$((failures + 1))
-    rows+=("| ${system//, / | } | $architecture | $user | $passed | $skipped | $failed | $seconds s |")
-    echo "$guest $user: ${system:-no system}; ${result:-no result}; $seconds s, see $log"
+    echo "$guest $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s, see $log"
   done
-  grep -q '^MATRIX-END' "$log" || { echo "$guest did not come to its end" >&2; failures=$((failures + 1)); }
+  if ! grep -q '^MATRIX-END' "$log"; then
+    echo "$guest did not come to its end in $deadline s; its last lines:" >&2
+    tail -5 "$log" >&2
+    failures=$((failures + 1))
+  fi
 done
-
-{
-  echo "# Kernels"
-  echo
-  echo "Written by \`make matrix\`: the tests in \`${packages//$root./}\` in virtual machines with Debian's kernels."
-  echo
-  echo "| kernel | JDK | page size | features | processor | user | passed | skipped | failed | time |"
-  echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-  printf '%s\n' "${rows[@]}"
-  echo
-  echo "All of it took $((SECONDS - begin)) s. Skipped, with the number of tests and guests' users together:"
-  echo
-  sed -n 's/^SKIPPED [^ ]* .*: //p' "$work"/*.log | sed 's/^Linux [^ ]* lacks/the kernel lacks/' | sort | uniq -c | sort -rn |
-    sed 's/^ *\([0-9]*\) \(.*\)/- \1: \2/'
-} | sed 's/kernel \([^ ]*\) | JDK \([0-9]*\) | page \([0-9]*\) | features/\1 | \2 | \3 |/' >"$table"
+find "$results" -name '*.txt' | sort -V | xargs awk -f src/test/matrix/table.awk >"$table"
+echo "matrix: $# guests in $((SECONDS - begin)) s"
 ((failures == 0)) || { echo "matrix: $failures failures" >&2; exit 1; }

@@ -29,7 +29,9 @@ public sealed interface Event {
             /** The page is write-protected: {@link Uffd#removeWriteProtection}. */
             WRITE_PROTECTED,
             /** The page is in the page cache and not in this mapping: {@link Uffd#continueRange}. */
-            MINOR
+            MINOR,
+            /** The page is protected from reading, too: {@link Uffd#removeReadWriteProtection}. */
+            READ_WRITE_PROTECTED
         }
 
         @Override

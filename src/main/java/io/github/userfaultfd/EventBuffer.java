@@ -129,6 +129,9 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
         if ((flags & Abi.FAULT_FLAG_WP) != 0) {
             return Event.PageFault.Kind.WRITE_PROTECTED;
         }
+        if ((flags & Abi.FAULT_FLAG_RWP) != 0) {
+            return Event.PageFault.Kind.READ_WRITE_PROTECTED;
+        }
         return (flags & Abi.FAULT_FLAG_MINOR) != 0 ? Event.PageFault.Kind.MINOR : Event.PageFault.Kind.MISSING;
     }
 

@@ -42,10 +42,10 @@ public enum Ioctl {
     /** {@link Uffd#poison}. Linux 6.6. */
     POISON(Abi.IOCTL_POISON, "6.6"),
 
-    /** Read-write protection of a range. Linux 7.3. */
+    /** {@link Uffd#readWriteProtect} and {@link Uffd#removeReadWriteProtection}. Linux 7.3. */
     RWPROTECT(Abi.IOCTL_RWPROTECT, "7.3"),
 
-    /** Switches features of a descriptor in use. Linux 7.3. */
+    /** {@link Uffd#setMode}. Linux 7.3. */
     SET_MODE(Abi.IOCTL_SET_MODE, "7.3");
 
     private final int number;

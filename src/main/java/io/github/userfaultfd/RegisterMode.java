@@ -12,7 +12,13 @@ public enum RegisterMode {
     WRITE_PROTECT(Abi.REGISTER_MODE_WP),
 
     /** Accesses to pages that the page cache has but this mapping does not. Linux 5.13, shared memory and huge pages only. */
-    MINOR(Abi.REGISTER_MODE_MINOR);
+    MINOR(Abi.REGISTER_MODE_MINOR),
+
+    /**
+     * Every access to pages that {@link Uffd#readWriteProtect} protected. Linux 7.3; not together with {@link #WRITE_PROTECT},
+     * which the kernel marks by the same bit of a page, and needs {@link Feature#RWP}.
+     */
+    READ_WRITE_PROTECT(Abi.REGISTER_MODE_RWP);
 
     private final long bit;
 

@@ -14,6 +14,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Optional;
@@ -48,7 +49,7 @@ public final class Uffd implements AutoCloseable {
     private final Descriptor descriptor;
     private final Cleaner.Cleanable net;
     private final long features;
-    private final long enabled;
+    private volatile long enabled;
     private final long ioctls;
     private final AtomicReference<EventBuffer> spare = new AtomicReference<>();
 
@@ -399,6 +400,61 @@ public final class Uffd implements AutoCloseable {
     public void removeWriteProtection(long address, long length, ResolveMode... modes) throws IOException {
         String operation = "removeWriteProtection";
         protect(operation, address, length, ResolveMode.mask(operation, modes, Abi.WRITEPROTECT_MODE_DONTWAKE, -1, -1));
+    }
+
+    /**
+     * Protects the present pages of a range registered for it: the next access to each, read or write, is a fault, or with
+     * {@link Feature#RWP_ASYNC} is noted and let through. Pages that are missing, or come later, are not protected.
+     * {@code UFFDIO_RWPROTECT} (Linux 7.3).
+     *
+     * @param address the first byte
+     * @param length in bytes
+     * @throws UffdException ENOENT: not registered with {@link RegisterMode#READ_WRITE_PROTECT}; EAGAIN: an event is pending;
+     *     ESRCH: the process has ended; EINVAL: the kernel does not have it
+     * @throws IOException if the descriptor is closed
+     */
+    public void readWriteProtect(long address, long length) throws IOException {
+        protectAll("readWriteProtect", address, length, Abi.RWPROTECT_MODE_RWP);
+    }
+
+    /**
+     * Lifts the protection and wakes who waits for access, {@code UFFDIO_RWPROTECT} without its RWP mode (Linux 7.3).
+     *
+     * @param address the first byte
+     * @param length in bytes
+     * @param modes {@link ResolveMode#DONT_WAKE}
+     * @throws UffdException as for {@link #readWriteProtect}
+     * @throws IOException if the descriptor is closed
+     */
+    public void removeReadWriteProtection(long address, long length, ResolveMode... modes) throws IOException {
+        String operation = "removeReadWriteProtection";
+        protectAll(operation, address, length, ResolveMode.mask(operation, modes, Abi.RWPROTECT_MODE_DONTWAKE, -1, -1));
+    }
+
+    private void protectAll(String operation, long address, long length, long mode) throws IOException {
+        Ranges.checkPages(operation, address, length);
+        checked(operation, address, length,
+                call((fd, to, from, bytes, bits) -> Native.readWriteProtect(fd, to, bytes, bits), address, 0, length, mode));
+    }
+
+    /**
+     * Switches features of this descriptor while it is in use, {@code UFFDIO_SET_MODE} (Linux 7.3). The kernel takes
+     * {@link Feature#RWP_ASYNC} only, on a descriptor that has {@link Feature#RWP}. Does not block; who waits for a page when
+     * RWP_ASYNC comes on goes on.
+     *
+     * @param enable features to switch on
+     * @param disable features to switch off
+     * @throws UffdException EINVAL: the kernel does not switch these
+     * @throws IOException if the descriptor is closed
+     */
+    public void setMode(Collection<Feature> enable, Collection<Feature> disable) throws IOException {
+        long on = Feature.mask(enable);
+        long off = Feature.mask(disable);
+        long result = call((fd, to, from, bytes, mode) -> Native.setMode(fd, on, off), 0, 0, 0, 0);
+        if (result < 0) {
+            throw new UffdException("setMode", (int) -result, "on " + Set.copyOf(enable) + ", off " + Set.copyOf(disable));
+        }
+        enabled = enabled & ~off | on;
     }
 
     private void protect(String operation, long address, long length, long mode) throws IOException {

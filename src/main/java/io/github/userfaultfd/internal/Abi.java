@@ -49,14 +49,17 @@ public final class Abi {
     public static final long REGISTER_MODE_MISSING = 1;
     public static final long REGISTER_MODE_WP = 2;
     public static final long REGISTER_MODE_MINOR = 4;
+    public static final long REGISTER_MODE_RWP = 8;
 
-    // Mode bits, a set for each ioctl. DONTWAKE is 1 everywhere but in WRITEPROTECT.
+    // Mode bits, a set for each ioctl. DONTWAKE is 1 everywhere but in WRITEPROTECT and RWPROTECT.
     public static final long MODE_DONTWAKE = 1;
     public static final long COPY_MODE_WP = 2;
     public static final long CONTINUE_MODE_WP = 2;
     public static final long MOVE_MODE_ALLOW_SRC_HOLES = 2;
     public static final long WRITEPROTECT_MODE_WP = 1;
     public static final long WRITEPROTECT_MODE_DONTWAKE = 2;
+    public static final long RWPROTECT_MODE_RWP = 1;
+    public static final long RWPROTECT_MODE_DONTWAKE = 2;
 
     // struct uffd_msg
     public static final int MSG_SIZE = 32;
@@ -80,6 +83,7 @@ public final class Abi {
     public static final long FAULT_FLAG_WRITE = 1;
     public static final long FAULT_FLAG_WP = 2;
     public static final long FAULT_FLAG_MINOR = 4;
+    public static final long FAULT_FLAG_RWP = 8;
 
     // Native.create: flags in ...
     public static final int CREATE_CLOSE_ON_EXEC = 1;
@@ -123,7 +127,8 @@ public final class Abi {
     public static final int OPTION_ENGINE = 6;
     public static final int OPTION_THREADS = 7;
     public static final int OPTION_ON_FAILURE = 8;
-    public static final int OPTION_LONGS = 9;
+    public static final int OPTION_ALIAS = 9;
+    public static final int OPTION_LONGS = 10;
     public static final int ENGINE_INLINE = 0;
     public static final int ENGINE_THREAD = 1;
     public static final int FAILURE_ABORT = 0;

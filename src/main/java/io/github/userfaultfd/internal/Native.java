@@ -150,6 +150,9 @@ public final class Native {
     /** read(2) of up to {@code capacity} messages to the address {@code buffer}; how many. */
     public static native int readEvents(int fd, long buffer, int capacity);
 
+    /** UFFDIO_RWPROTECT. */
+    public static native int readWriteProtect(int fd, long start, long length, long mode);
+
     /** UFFDIO_REGISTER; the range's ioctls as a mask. */
     public static native long register(int fd, long start, long length, long mode);
 
@@ -158,6 +161,9 @@ public final class Native {
 
     /** Puts a mapping that raises SIGBUS over the range. */
     public static native int retire(long address, long length);
+
+    /** UFFDIO_SET_MODE: feature bits. */
+    public static native int setMode(int fd, long enable, long disable);
 
     /** 1 if a SIGBUS comes to this library first, else 0. */
     public static native int sigbusIsOurs();
@@ -251,6 +257,9 @@ public final class Native {
 
     /** UFFDIO_WRITEPROTECT. */
     public static native int writeProtect(int fd, long start, long length, long mode);
+
+    /** Protects a page and writes to it; 0 if the kernel refuses that write. */
+    public static native int writeProtectProbe();
 
     /** UFFDIO_ZEROPAGE; bytes filled. */
     public static native long zeropage(int fd, long start, long length, long mode);

@@ -167,6 +167,7 @@ public final class Pager implements AutoCloseable {
                 .set(Abi.OPTION_AROUND, options.around)
                 .set(Abi.OPTION_ENGINE, engine == FaultEngine.INLINE ? Abi.ENGINE_INLINE : Abi.ENGINE_THREAD)
                 .set(Abi.OPTION_THREADS, options.threads)
+                .set(Abi.OPTION_ALIAS, owner.alias())
                 .set(Abi.OPTION_ON_FAILURE, options.failurePolicy == FailurePolicy.FILL ? Abi.FAILURE_FILL : Abi.FAILURE_ABORT);
     }
 

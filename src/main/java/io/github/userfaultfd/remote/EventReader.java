@@ -91,6 +91,7 @@ final class EventReader {
             }
             // Registered by the process itself for something that this service has no part in: let it go on.
             case WRITE_PROTECTED -> process.uffd.removeWriteProtection(buffer.faultAddress(index) & -page, page);
+            case READ_WRITE_PROTECTED -> process.uffd.removeReadWriteProtection(buffer.faultAddress(index) & -page, page);
             case MINOR -> process.uffd.tryContinueRange(buffer.faultAddress(index) & -page, page);
         }
     }

@@ -38,8 +38,7 @@ class ApiTest {
 
     private static int open(OpenMethod method) {
         need(method);
-        return (int) Faults.ok(Faults.openUserfaultfd(method == OpenMethod.DEVICE,
-                Faults.UFFD_USER_MODE_ONLY | Faults.O_NONBLOCK));
+        return (int) Faults.ok(Faults.openUserfaultfd(method == OpenMethod.DEVICE, Ability.openFlags()));
     }
 
     @ParameterizedTest

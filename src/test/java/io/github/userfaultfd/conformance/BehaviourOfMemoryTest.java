@@ -35,6 +35,7 @@ class BehaviourOfMemoryTest {
     /** 6. For faults of user mode only: a system call that touches a missing or protected page gets EFAULT. */
     @EachMemory
     void systemCallsFailUnderUserModeOnly(MemoryKind kind) throws Exception {
+        Ability.USER_MODE_ONLY.need();
         systemCallsFail(kind, Set.of());
     }
 
@@ -91,6 +92,7 @@ class BehaviourOfMemoryTest {
     /** 6. What that is for Java: FileChannel.read into a region fails, until the page is there. */
     @Test
     void fileChannelReadsIntoPagesThatAreThere() throws Exception {
+        Ability.USER_MODE_ONLY.need();
         try (MemoryRegion region = MemoryRegion.anonymous(TestMemory.PAGE);
                 CoveredUffd uffd = CoveredUffd.open();
                 FileChannel file = FileChannel.open(Path.of("/proc/self/cmdline"))) {

@@ -2,6 +2,7 @@
 package io.github.userfaultfd.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.Event;
 import io.github.userfaultfd.EventBuffer;
@@ -17,6 +18,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -56,6 +58,7 @@ final class CoveredUffd implements AutoCloseable {
     }
 
     static CoveredUffd create(UffdBuilder builder, Collection<Feature> features, boolean closeOnExec) throws IOException {
+        Needs.features(features);
         Needs.rightsFor(features, true);
         Uffd uffd = builder.closeOnExec(closeOnExec).requireFeatures(features).create();
         Set<Feature> asked = EnumSet.noneOf(Feature.class);
@@ -157,6 +160,23 @@ final class CoveredUffd implements AutoCloseable {
     void removeWriteProtection(long address, long length, ResolveMode... modes) throws IOException {
         uffd.removeWriteProtection(address, length, modes);
         Coverage.called(Ioctl.WRITEPROTECT, modes);
+    }
+
+    void readWriteProtect(long address, long length) throws IOException {
+        uffd.readWriteProtect(address, length);
+        Coverage.called(Ioctl.RWPROTECT);
+    }
+
+    void removeReadWriteProtection(long address, long length, ResolveMode... modes) throws IOException {
+        uffd.removeReadWriteProtection(address, length, modes);
+        Coverage.called(Ioctl.RWPROTECT, modes);
+    }
+
+    void setMode(Set<Feature> enable, Set<Feature> disable) throws IOException {
+        uffd.setMode(enable, disable);
+        Set<Feature> now = uffd.enabledFeatures();
+        assertTrue(now.containsAll(enable) && Collections.disjoint(now, disable), now::toString);
+        Coverage.called(Ioctl.SET_MODE);
     }
 
     void wake(long address, long length) throws IOException {

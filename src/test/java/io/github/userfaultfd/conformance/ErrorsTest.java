@@ -48,15 +48,16 @@ class ErrorsTest {
     void enoent(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.raw(kind);
                 TestMemory source = TestMemory.source(memory);
-                CoveredUffd uffd = CoveredUffd.open(
-                        CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
+                CoveredUffd uffd = CoveredUffd.open(kind.missingAndWhatProtects())) {
             Refused.with(Abi.ENOENT, () -> uffd.copy(memory.at(0), source.at(0), memory.page));
             // A change of rights makes two mappings of one.
             new Steps().mprotect(memory.at(1), memory.length - memory.page, Faults.PROT_READ).run();
             uffd.register(memory, RegisterMode.MISSING);
             Refused.with(Abi.ENOENT, () -> uffd.copy(memory.at(0), source.at(0), 2L * memory.page));
             assertEquals(memory.page, uffd.copy(memory.at(0), source.at(0), memory.page));
-            Refused.with(Abi.ENOENT, () -> uffd.writeProtect(memory.at(0), memory.page));
+            if (kind.canBeWriteProtected()) {
+                Refused.with(Abi.ENOENT, () -> uffd.writeProtect(memory.at(0), memory.page));
+            }
         }
     }
 
@@ -121,21 +122,22 @@ class ErrorsTest {
     void einval(MemoryKind kind) throws Exception {
         try (TestMemory memory = TestMemory.of(kind);
                 TestMemory source = TestMemory.source(memory);
-                CoveredUffd uffd = CoveredUffd.open(
-                        CoveredUffd.all(kind.writeProtect(), kind.missing().toArray(new Feature[0])))) {
-            uffd.register(memory, RegisterMode.MISSING, RegisterMode.WRITE_PROTECT);
+                CoveredUffd uffd = CoveredUffd.open(kind.missingAndWhatProtects())) {
+            uffd.register(memory, RegisterMode.MISSING);
             if (kind.isHuge()) {
                 Refused.with(Abi.EINVAL, () -> uffd.copy(memory.at(0), source.at(0), TestMemory.PAGE));
                 Refused.with(Abi.EINVAL, () -> uffd.zeropage(memory.at(0), memory.page));
             }
-            if (kind.isFile()) {
-                Needs.features(Feature.MOVE);
-                Refused.with(Abi.EINVAL, () -> uffd.move(memory.at(0), source.at(0), memory.page));
-            } else {
+            if (!kind.isFile()) {
                 Refused.with(Abi.EINVAL, () -> uffd.register(memory, RegisterMode.MINOR));
+            } else if (Needs.workingFeatures().contains(Feature.MOVE)) {
+                Refused.with(Abi.EINVAL, () -> uffd.move(memory.at(0), source.at(0), memory.page));
             }
-            long[] bothModes = {memory.at(0), memory.page, Abi.WRITEPROTECT_MODE_WP | Abi.WRITEPROTECT_MODE_DONTWAKE};
-            assertEquals(-Abi.EINVAL, Faults.ioctl(uffd.fd(), UFFDIO, Abi.IOCTL_WRITEPROTECT, bothModes));
+            if (kind.canBeWriteProtected()) {
+                uffd.register(memory, RegisterMode.MISSING, RegisterMode.WRITE_PROTECT);
+                long[] bothModes = {memory.at(0), memory.page, Abi.WRITEPROTECT_MODE_WP | Abi.WRITEPROTECT_MODE_DONTWAKE};
+                assertEquals(-Abi.EINVAL, Faults.ioctl(uffd.fd(), UFFDIO, Abi.IOCTL_WRITEPROTECT, bothModes));
+            }
             // What can be told without asking the kernel is no UffdException.
             assertThrows(IllegalArgumentException.class, () -> uffd.copy(memory.at(0) + 1, source.at(0), memory.page));
             assertThrows(IllegalArgumentException.class, () -> uffd.copy(memory.at(0), source.at(0), memory.page - 1L));
@@ -146,7 +148,7 @@ class ErrorsTest {
 
     @Test
     void einvalForReads() throws Exception {
-        int fd = (int) Faults.ok(Faults.openUserfaultfd(false, Faults.UFFD_USER_MODE_ONLY | Faults.O_NONBLOCK));
+        int fd = (int) Faults.ok(Faults.openUserfaultfd(false, Ability.openFlags()));
         assertEquals(-Abi.EINVAL, Faults.readBytes(fd, Abi.MSG_SIZE), "before the handshake");
         Refused.with(Abi.EINVAL, () -> Uffd.adopt(0));
         assertEquals(0, Faults.ioctl(fd, UFFDIO, Abi.IOCTL_API, new long[] {UFFDIO, 0, 0}));

@@ -85,7 +85,8 @@ class EventsTest {
         if (writeProtect) {
             features.addAll(kind.writeProtect());
         }
-        Needs.features(features.toArray(new Feature[0]));
+        Needs.features(features);
+        TestMemory.needMovable(kind);
         try (TestMemory memory = TestMemory.of(kind);
                 TestMemory source = TestMemory.source(memory);
                 CoveredUffd uffd = CoveredUffd.open(features)) {

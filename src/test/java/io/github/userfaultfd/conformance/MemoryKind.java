@@ -4,6 +4,7 @@ package io.github.userfaultfd.conformance;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.Ioctl;
 import io.github.userfaultfd.RegisterMode;
+import io.github.userfaultfd.support.Needs;
 import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Set;
@@ -43,6 +44,19 @@ enum MemoryKind {
         return needed;
     }
 
+    boolean canBeWriteProtected() {
+        return Needs.workingFeatures().containsAll(writeProtect());
+    }
+
+    /** What registering missing pages needs, and write-protecting where this kernel has it. */
+    Set<Feature> missingAndWhatProtects() {
+        Set<Feature> features = missing();
+        if (canBeWriteProtected()) {
+            features.addAll(writeProtect());
+        }
+        return features;
+    }
+
     /** The feature that minor faults need. */
     Set<Feature> minor() {
         return EnumSet.of(isHuge() ? Feature.MINOR_HUGETLBFS : Feature.MINOR_SHMEM);
@@ -54,10 +68,16 @@ enum MemoryKind {
 
     /** The ioctls of a range, by the kernel's documentation of UFFDIO_REGISTER. */
     Set<Ioctl> ioctls(Set<RegisterMode> modes) {
-        EnumSet<Ioctl> expected = EnumSet.of(Ioctl.WAKE, Ioctl.COPY, Ioctl.POISON);
+        EnumSet<Ioctl> expected = EnumSet.of(Ioctl.WAKE, Ioctl.COPY);
+        Set<Feature> features = Needs.system().features();
+        if (features.contains(Feature.POISON)) {
+            expected.add(Ioctl.POISON);
+        }
         if (!isHuge()) {
             expected.add(Ioctl.ZEROPAGE);
-            expected.add(Ioctl.MOVE);
+            if (features.contains(Feature.MOVE)) {
+                expected.add(Ioctl.MOVE);
+            }
         }
         if (modes.contains(RegisterMode.WRITE_PROTECT)) {
             expected.add(Ioctl.WRITEPROTECT);

@@ -18,7 +18,7 @@ import java.util.Collections;
 import java.util.List;
 
 /** Pages that the page cache has: the handler changes each one through the second mapping and maps it, nothing is copied. */
-@Scenario("minor")
+@Scenario(value = "minor", features = Feature.MINOR_SHMEM)
 class MinorTest {
     @EachMemory({MemoryKind.SHMEM, MemoryKind.HUGETLB})
     void minor(MemoryKind kind) throws Exception {

@@ -14,6 +14,8 @@ final class PageScan implements AutoCloseable {
     private static final int MOST_RANGES = 64;
     private static final int RANGE_LONGS = 3;
     private static final long WRITTEN = 2;
+    private static final long PRESENT = 8;
+    private static final long ACCESSED = 512;
     private static final long PROTECT_MATCHING = 1;
 
     private final int pagemap = (int) Faults.ok(Faults.openFile("/proc/self/pagemap", 0));
@@ -22,9 +24,18 @@ final class PageScan implements AutoCloseable {
 
     /** The pages of a memory that were written since they were protected; protects them again in the same step if asked to. */
     BitSet written(TestMemory memory, boolean rearm) {
+        return scan(memory, rearm ? PROTECT_MATCHING : 0, 0, WRITTEN);
+    }
+
+    /** The present pages that nobody touched since they were read-write-protected. */
+    BitSet idle(TestMemory memory) {
+        return scan(memory, 0, ACCESSED, ACCESSED | PRESENT);
+    }
+
+    private BitSet scan(TestMemory memory, long flags, long inverted, long categories) {
         long vector = Native.directAddress(ranges);
-        long[] argument = {ARGUMENT_BYTES, rearm ? PROTECT_MATCHING : 0, memory.address(), memory.address() + memory.length, 0,
-            vector, MOST_RANGES, 0, 0, WRITTEN, 0, WRITTEN};
+        long[] argument = {ARGUMENT_BYTES, flags, memory.address(), memory.address() + memory.length, 0,
+            vector, MOST_RANGES, 0, inverted, categories, 0, categories};
         int count = (int) Faults.ok(Faults.ioctl(pagemap, 'f', NUMBER, argument));
         BitSet pages = new BitSet();
         for (int i = 0; i < count; i++) {

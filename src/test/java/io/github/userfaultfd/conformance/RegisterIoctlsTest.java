@@ -10,27 +10,34 @@ import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.support.Needs;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /** Each set of modes on each kind of memory: the kernel takes it and says which ioctls the range has, or it refuses. */
-@Scenario(value = "register-ioctls", features = Feature.PAGEFAULT_FLAG_WP)
+@Scenario("register-ioctls")
 class RegisterIoctlsTest {
     @EachMemory
     void eachSetOfModes(MemoryKind kind) throws Exception {
-        Set<Feature> features = EnumSet.noneOf(Feature.class);
-        features.addAll(kind.missing());
-        features.addAll(kind.writeProtect());
-        if (kind.isFile()) {
+        Set<Feature> features = kind.missingAndWhatProtects();
+        // Read-write protection is an alternative of write protection, see RwpTest.
+        EnumSet<RegisterMode> all = EnumSet.of(RegisterMode.MISSING);
+        if (kind.canBeWriteProtected()) {
+            all.add(RegisterMode.WRITE_PROTECT);
+        }
+        if (!kind.isFile()) {
+            all.add(RegisterMode.MINOR); // refused
+        } else if (Needs.workingFeatures().containsAll(kind.minor())) {
+            all.add(RegisterMode.MINOR);
             features.addAll(kind.minor());
         }
-        Needs.features(features.toArray(new Feature[0]));
-        RegisterMode[] all = RegisterMode.values();
+        Needs.features(features);
         try (TestMemory memory = TestMemory.of(kind); CoveredUffd uffd = CoveredUffd.open(features)) {
-            for (int mask = 1; mask < 1 << all.length; mask++) {
+            List<RegisterMode> list = List.copyOf(all);
+            for (int subset = 1; subset < 1 << list.size(); subset++) {
                 EnumSet<RegisterMode> modes = EnumSet.noneOf(RegisterMode.class);
-                for (RegisterMode each : all) {
-                    if ((mask & each.bit()) != 0) {
-                        modes.add(each);
+                for (int i = 0; i < list.size(); i++) {
+                    if ((subset & 1 << i) != 0) {
+                        modes.add(list.get(i));
                     }
                 }
                 RegisterMode[] asked = modes.toArray(new RegisterMode[0]);

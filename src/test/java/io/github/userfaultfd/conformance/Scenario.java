@@ -17,4 +17,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
     /** What the kernel needs for it, whatever the kind of memory. Without it the scenario is skipped. */
     Feature[] features() default {};
+
+    /** What else the kernel has to be able to do for it. */
+    Ability[] abilities() default {};
 }

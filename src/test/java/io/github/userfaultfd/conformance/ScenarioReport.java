@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -31,12 +32,17 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Aft
     /** The results of one scenario. Tests without a kind of memory are in {@code others}. */
     static final class Row {
         final Set<Feature> features = new LinkedHashSet<>();
+        final Set<Ability> abilities = new LinkedHashSet<>();
         final Map<MemoryKind, Outcome> cells = new EnumMap<>(MemoryKind.class);
         final Set<String> reasons = new LinkedHashSet<>();
         Outcome others;
 
         boolean passedSomewhere() {
             return cells.containsValue(Outcome.PASSED) || others == Outcome.PASSED;
+        }
+
+        boolean isPossibleHere() {
+            return Needs.workingFeatures().containsAll(features) && abilities.stream().allMatch(Ability::isThere);
         }
     }
 
@@ -63,6 +69,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Aft
         Faults.watch(scenario.value() + ", " + context.getRequiredTestMethod().getName() + " " + context.getDisplayName(),
                 DEADLINE_SECONDS);
         Needs.features(scenario.features());
+        Arrays.stream(scenario.abilities()).forEach(Ability::need);
     }
 
     @Override
@@ -100,6 +107,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Aft
         Scenario scenario = scenario(context);
         Row row = ROWS.computeIfAbsent(scenario.value(), name -> new Row());
         row.features.addAll(List.of(scenario.features()));
+        row.abilities.addAll(List.of(scenario.abilities()));
         Optional<MemoryKind> kind = kind(context);
         if (kind.isPresent()) {
             row.cells.merge(kind.get(), outcome, ScenarioReport::worst);

@@ -83,14 +83,11 @@ class StressTest {
         private final long handle;
 
         Areas(MemoryKind kind, boolean inherited) throws IOException {
-            Set<Feature> features = CoveredUffd.all(kind.missing());
-            writeProtect = Needs.system().features().containsAll(kind.writeProtect());
+            Set<Feature> features = kind.missingAndWhatProtects();
+            writeProtect = kind.canBeWriteProtected();
             modes = writeProtect ? new RegisterMode[] {RegisterMode.MISSING, RegisterMode.WRITE_PROTECT}
                     : new RegisterMode[] {RegisterMode.MISSING};
-            if (writeProtect) {
-                features.addAll(kind.writeProtect());
-            }
-            Needs.features(features.toArray(new Feature[0]));
+            Needs.features(features);
             int pages = kind.isHuge() ? 8 : 1024;
             first = inherited ? TestMemory.inherited(kind, pages) : TestMemory.raw(kind, pages);
             second = inherited ? TestMemory.inherited(kind, pages) : TestMemory.raw(kind, pages);

@@ -3,7 +3,9 @@ package io.github.userfaultfd.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
@@ -176,6 +178,21 @@ final class TestMemory implements AutoCloseable {
         return reserve(length, page);
     }
 
+    /** Skips the test where mremap(2) does not take the kind: huge pages before Linux 5.16. */
+    static void needMovable(MemoryKind kind) throws IOException {
+        try (TestMemory memory = raw(kind, 1)) {
+            long elsewhere = memory.reserve();
+            int refused = Faults.mremap(memory.address, memory.length, elsewhere);
+            if (refused == 0) {
+                memory.movedTo(elsewhere);
+            } else {
+                Faults.ok(Faults.munmap(elsewhere, memory.length));
+            }
+            assumeTrue(refused == 0, () -> "Linux " + Needs.system().kernel() + " cannot move " + kind + ": mremap(2) answers "
+                    + Errno.name(-refused) + " (5.16)");
+        }
+    }
+
     /** The memory is at another address now. */
     void movedTo(long now) {
         address = now;
@@ -188,8 +205,9 @@ final class TestMemory implements AutoCloseable {
 
     /** Takes the pages out of the mapping and out of the file below: they are missing. */
     void release() {
-        if (kind == MemoryKind.SHMEM_PRIVATE) {
-            // Writing to a private page leaves a page of zeros in the file, which is not missing afterwards.
+        if (fd >= 0 && !kind.isShared()) {
+            // Writing to a private page leaves a page of zeros in the file, which is not missing afterwards; and before
+            // Linux 5.18 madvise(2) refuses huge pages.
             Faults.ok(Faults.truncate(fd, 0));
             Faults.ok(Faults.truncate(fd, length));
         } else {

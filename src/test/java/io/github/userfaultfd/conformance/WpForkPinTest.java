@@ -14,7 +14,7 @@ import io.github.userfaultfd.internal.Native;
  * The same when a page is pinned: fork(2) copies a private page that is pinned at once, and a child's read-only pin makes a
  * copy of a page that it shares. Neither may lose the mark, or invent one.
  */
-@Scenario(value = "wp-fork-pin", features = Feature.PAGEFAULT_FLAG_WP)
+@Scenario(value = "wp-fork-pin", features = Feature.PAGEFAULT_FLAG_WP, abilities = Ability.PROTECTION_IN_PAGEMAP)
 class WpForkPinTest {
     @EachMemory
     void withoutEvent(MemoryKind kind) throws Exception {

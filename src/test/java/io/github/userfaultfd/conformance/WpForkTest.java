@@ -13,7 +13,7 @@ import java.io.IOException;
 import java.util.Set;
 
 /** A child forked without a fork event has none of its parent's write protection. */
-@Scenario(value = "wp-fork", features = Feature.PAGEFAULT_FLAG_WP)
+@Scenario(value = "wp-fork", features = Feature.PAGEFAULT_FLAG_WP, abilities = Ability.PROTECTION_IN_PAGEMAP)
 class WpForkTest {
     @EachMemory
     void withoutEvent(MemoryKind kind) throws Exception {

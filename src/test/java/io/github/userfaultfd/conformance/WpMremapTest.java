@@ -14,11 +14,12 @@ import java.time.Duration;
 import java.util.Collections;
 
 /** Memory that moves without a remap event leaves its protection behind, on every page, and is not registered any more. */
-@Scenario(value = "wp-mremap", features = Feature.PAGEFAULT_FLAG_WP)
+@Scenario(value = "wp-mremap", features = Feature.PAGEFAULT_FLAG_WP, abilities = Ability.PROTECTION_IN_PAGEMAP)
 class WpMremapTest {
     @EachMemory
     void protectionIsGone(MemoryKind kind) throws Exception {
-        Needs.features(kind.writeProtect().toArray(new Feature[0]));
+        Needs.features(kind.writeProtect());
+        TestMemory.needMovable(kind);
         try (TestMemory memory = TestMemory.raw(kind); CoveredUffd uffd = CoveredUffd.open(kind.writeProtect())) {
             // The last page stays missing: files have a marker there.
             Faults.setMemory(memory.address(), memory.length - memory.page, 1);

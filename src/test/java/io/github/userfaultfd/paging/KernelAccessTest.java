@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.conformance.Ability;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.Needs;
@@ -52,7 +53,7 @@ class KernelAccessTest {
     @EnumSource(FaultEngine.class)
     void filesBothWays(FaultEngine engine) throws Exception {
         if (engine == FaultEngine.THREAD) {
-            Needs.userModeOnly();
+            Ability.USER_MODE_ONLY.need();
         }
         try (MemoryRegion source = source(); MemoryRegion region = MemoryRegion.anonymous(BYTES);
                 Pager pager = Pager.of(region, PageSource.memory(source.address(), BYTES)).engine(engine).start();
@@ -72,7 +73,7 @@ class KernelAccessTest {
     @EnumSource(FaultEngine.class)
     void socketsBothWays(FaultEngine engine) throws Exception {
         if (engine == FaultEngine.THREAD) {
-            Needs.userModeOnly();
+            Ability.USER_MODE_ONLY.need();
         }
         try (MemoryRegion source = source(); MemoryRegion region = MemoryRegion.anonymous(BYTES);
                 Pager pager = Pager.of(region, PageSource.memory(source.address(), BYTES)).engine(engine).start();

@@ -3,6 +3,7 @@ package io.github.userfaultfd.support;
 
 import io.github.userfaultfd.SystemSupport;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
 import org.junit.platform.engine.TestExecutionResult;
@@ -25,6 +26,7 @@ public final class GuestRun {
     /** Counts by class, and each failure as it happens; {@link SkipReasons} prints what was skipped. */
     private static final class Counts implements TestExecutionListener {
         private final Map<String, int[]> classes = new TreeMap<>();
+        private final Map<String, Long> starts = new HashMap<>();
         private final int[] all = new int[3];
 
         private static String className(TestIdentifier test) {
@@ -38,7 +40,16 @@ public final class GuestRun {
         }
 
         @Override
+        public void executionStarted(TestIdentifier test) {
+            starts.put(test.getUniqueId(), System.nanoTime());
+        }
+
+        @Override
         public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+            if (test.getSource().orElse(null) instanceof ClassSource type) {
+                System.out.printf("TIME %s %d ms%n", type.getClassName(),
+                        (System.nanoTime() - starts.get(test.getUniqueId())) / 1_000_000);
+            }
             if (result.getStatus() == TestExecutionResult.Status.FAILED) {
                 count(test, 2);
                 System.out.println("FAILED " + className(test) + " " + test.getDisplayName());
@@ -66,6 +77,10 @@ public final class GuestRun {
         SystemSupport system = SystemSupport.probe();
         System.out.printf("SYSTEM kernel %s, JDK %s, page %d, features 0x%x%n", system.kernel(),
                 Runtime.version().feature(), system.pageSize(), system.rawFeatures());
+        // What Maven tells the tests: whether only some of them were asked for.
+        if (Arrays.stream(tests).noneMatch(each -> each.endsWith(".conformance"))) {
+            System.setProperty("test", String.join(",", tests));
+        }
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
                 .selectors(Arrays.stream(tests).map(each -> each.endsWith("Test")
                         ? DiscoverySelectors.selectClass(each) : DiscoverySelectors.selectPackage(each)).toList())

@@ -22,6 +22,9 @@ public final class Needs {
     static final int FOREIGN_MEMORY_API = 22;
     private static final int CAP_SYS_PTRACE = 19;
 
+    private static final Set<Feature> WRITE_PROTECTION = Set.of(Feature.PAGEFAULT_FLAG_WP, Feature.WP_HUGETLBFS_SHMEM,
+            Feature.WP_UNPOPULATED, Feature.WP_ASYNC);
+
     private static final SystemSupport SYSTEM = SystemSupport.probe();
 
     private Needs() {}
@@ -30,10 +33,27 @@ public final class Needs {
         return SYSTEM;
     }
 
+    /** What the kernel says it has, without write protection where that is a lie. */
+    public static Set<Feature> workingFeatures() {
+        Set<Feature> working = EnumSet.noneOf(Feature.class);
+        working.addAll(SYSTEM.features());
+        if (!SYSTEM.writeProtects()) {
+            working.removeAll(WRITE_PROTECTION);
+        }
+        return working;
+    }
+
     public static void features(Feature... features) {
+        features(Arrays.asList(features));
+    }
+
+    public static void features(Collection<Feature> features) {
         Set<Feature> missing = EnumSet.noneOf(Feature.class);
-        missing.addAll(Arrays.asList(features));
-        missing.removeAll(SYSTEM.features());
+        missing.addAll(features);
+        missing.removeAll(workingFeatures());
+        Set<Feature> untrue = EnumSet.copyOf(missing);
+        untrue.retainAll(SYSTEM.features());
+        assumeTrue(untrue.isEmpty(), "Linux " + SYSTEM.kernel() + " says it has " + untrue + " and protects nothing");
         assumeTrue(missing.isEmpty(), "Linux " + SYSTEM.kernel() + " lacks " + missing);
     }
 
@@ -47,14 +67,6 @@ public final class Needs {
         assumeTrue(mayFollowForks() || !features.contains(Feature.EVENT_FORK), "EVENT_FORK needs CAP_SYS_PTRACE");
         assumeTrue(userModeOnly || SYSTEM.attempts().stream().anyMatch(each -> !each.userModeOnly() && each.opened()),
                 "a userfaultfd that is not user-mode-only needs a right");
-    }
-
-    /** Faults of the kernel are refused only from Linux 5.11 on; before, a handler thread serves them whatever was asked for. */
-    public static void userModeOnly() {
-        String[] numbers = SYSTEM.kernel().split("\\D");
-        int major = Integer.parseInt(numbers[0]);
-        assumeTrue(major > 5 || major == 5 && Integer.parseInt(numbers[1]) >= 11,
-                "Linux " + SYSTEM.kernel() + " cannot leave out faults of the kernel (5.11)");
     }
 
     public static boolean isRoot() {

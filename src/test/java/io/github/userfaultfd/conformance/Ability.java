@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.conformance;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.RegisterMode;
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Native;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.support.Needs;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+
+/** What kernels can or cannot without a feature bit that tells: done once, and looked at. */
+public enum Ability {
+    /** UFFD_USER_MODE_ONLY. Without it a handler serves faults of system calls whatever was asked for. */
+    USER_MODE_ONLY("leave out faults of the kernel", "5.11", Ability::leavesOutFaultsOfTheKernel),
+
+    /** Bit 57 of an entry. */
+    PROTECTION_IN_PAGEMAP("tell in /proc/self/pagemap which pages are write-protected", "5.14", Ability::pagemapTellsProtection);
+
+    private final String what;
+    private final String since;
+    private final boolean there;
+
+    private interface Probe {
+        boolean run() throws IOException;
+    }
+
+    Ability(String what, String since, Probe probe) {
+        this.what = what;
+        this.since = since;
+        try {
+            there = probe.run();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static boolean leavesOutFaultsOfTheKernel() {
+        int fd = Faults.openUserfaultfd(false, Faults.UFFD_USER_MODE_ONLY);
+        if (fd >= 0) {
+            Native.close(fd);
+        }
+        return fd != -Abi.EINVAL;
+    }
+
+    private static boolean pagemapTellsProtection() throws IOException {
+        if (!Needs.workingFeatures().contains(Feature.PAGEFAULT_FLAG_WP)) {
+            return false;
+        }
+        try (MemoryRegion page = MemoryRegion.anonymous(Native.pageSize());
+                Uffd uffd = new UffdBuilder().requireFeatures(Feature.PAGEFAULT_FLAG_WP).create()) {
+            page.asByteBuffer(0, 1).put(0, (byte) 1);
+            uffd.register(page.address(), page.size(), RegisterMode.WRITE_PROTECT);
+            uffd.writeProtect(page.address(), page.size());
+            return TestMemory.isWriteProtected(Faults.pagemap(page.address()));
+        }
+    }
+
+    public boolean isThere() {
+        return there;
+    }
+
+    /** Skips the test, with the reason, where this kernel cannot. */
+    public void need() {
+        assumeTrue(there, () -> "Linux " + Needs.system().kernel() + " cannot " + what + " (" + since + ")");
+    }
+
+    /** The flags of a descriptor that never blocks, as the library opens it where there is a choice. */
+    static int openFlags() {
+        return Faults.O_NONBLOCK | (USER_MODE_ONLY.isThere() ? Faults.UFFD_USER_MODE_ONLY : 0);
+    }
+}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# awk -f table.awk RESULT...
+# docs/kernels.md from the files of summary.awk, in the order in which they are given.
+BEGIN {
+  columns = split("api rights missing write-protect minor move poison events rwp memory paging snapshot remote", column, " ")
+}
+FNR == 1 { guests++; order[guests] = $2; guest = $2 }
+/^DATE / { date[guest] = $2 }
+/^SECONDS / { seconds[guest] = $2; total += $2 }
+/^SYSTEM / {
+  gsub(",", "")
+  kernel[guest] = $3; jdk[guest] = $5; page[guest] = $7; features[guest] = $9
+}
+/^USER / { users[guest] = users[guest] " " $2 }
+/^GROUP / { cell[guest, $2, $3] = $4 "/" $5 "/" $6; sum[$2 SUBSEP guest] = 1; p += $4; s += $5; f += $6 }
+/^SKIPPED / {
+  reason = $0; sub(/^SKIPPED [^ ]+ [0-9]+ \[[^]]*\] /, "", reason)
+  sub(/Linux [0-9][^ ]* /, "the kernel ", reason)
+  times[reason] += $3
+  where = guest " " $2
+  if (index(places[reason], where) == 0) places[reason] = places[reason] (places[reason] == "" ? "" : ", ") where
+  classes = $0; sub(/^[^[]*\[/, "", classes); sub(/\].*/, "", classes)
+  count = split(classes, each, " ")
+  for (i = 1; i <= count; i++)
+    if (index(" " tests[reason] " ", " " each[i] " ") == 0) tests[reason] = tests[reason] (tests[reason] == "" ? "" : " ") each[i]
+}
+/^INCOMPLETE/ { broken[guest] = 1 }
+END {
+  print "# Kernels"
+  print ""
+  print "Written by `make matrix` and `make matrix-full`: the tests in virtual machines with Debian's kernels, as root and as an ordinary"
+  print "user. A run replaces the rows of its own guests, so each row has its date. A cell is passed/skipped/failed; the tests in C and"
+  print "Java are grouped by what they are about."
+  print ""
+  line = "| kernel | processor | JDK | page | features | user |"
+  rule = "| --- | --- | --- | --- | --- | --- |"
+  for (i = 1; i <= columns; i++) { line = line " " column[i] " |"; rule = rule " --- |" }
+  print line " date | time |"
+  print rule " --- | --- |"
+  for (g = 1; g <= guests; g++) {
+    guest = order[g]
+    processor = guest; sub(/-[0-9]+$/, "", processor); sub(/^.*-/, "", processor)
+    count = split(users[guest], user, " ")
+    for (u = 1; u <= count; u++) {
+      line = "| " kernel[guest] " | " processor " | " jdk[guest] " | " page[guest] " | " features[guest] " | " user[u] " |"
+      for (i = 1; i <= columns; i++) {
+        at = guest SUBSEP user[u] SUBSEP column[i]
+        line = line " " (at in cell ? cell[at] : "-") " |"
+      }
+      print line " " date[guest] " | " seconds[guest] " s" (broken[guest] ? ", not ended" : "") " |"
+    }
+  }
+  print ""
+  printf "%d guests, %d s together: %d passed, %d skipped, %d failed.\n", guests, total, p, s, f
+  print ""
+  print "Every reason for which a test was skipped, how often in all rows, which tests, and where:"
+  print ""
+  for (reason in times) printf "- %d: %s (%s; %s)\n", times[reason], reason, tests[reason], places[reason] | "sort -t' ' -k2,2rn"
+  close("sort -t' ' -k2,2rn")
+}

@@ -4,7 +4,7 @@
 # make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C, and everything else in docs/performance.md; make bench-full: more of it
 # FILE=...    another file for make run
-# make matrix the tests under real kernels in virtual machines; make matrix-full under more of them
+# make matrix the tests under real kernels in virtual machines; make matrix-full under more of them; make matrix-short the least
 # make docs   the documentation of the API, in target/reports/apidocs
 # make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
 #             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
@@ -203,7 +203,13 @@ dist-check: dist $(TEST_NATIVE)
 reproducible: compilers
 	src/test/dist/reproducible.sh
 
-# The tests under real kernels and on other processors, in virtual machines; needs jlink of JDK 25 as well for the guests with that JDK.
+# The tests under real kernels and on other processors, in virtual machines. Everything is downloaded from the archive that the
+# system's own apt uses, once; without a network it fails and says so. The short one has the oldest kernel and the newest, on two
+# processors, and leaves out the tests that only take time.
+MATRIX_SHORT = 5.10:amd64:17 7.3:arm64:17
+MATRIX_SHORT_TESTS = memory paging snapshot FeatureTest UffdBuilderTest UffdTest child.SeccompTest child.OrdinaryUserTest \
+  $(addprefix conformance.,ApiTest BehaviourOfSystemsTest ErrorsTest MinorTest MmapChangingTest PoisonTest RegisterIoctlsTest RwpTest \
+  SigbusWpTest WpForkTest WpUnpopulatedTest ZeropageTest)
 MATRIX = 5.10:amd64:17 6.12:amd64:17 7.3:amd64:25 7.3:arm64:17 7.2:riscv64:25
 MATRIX_FULL = $(MATRIX) 6.1:amd64:25 6.18:amd64:17 7.0:amd64:17 7.2:amd64:25 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 \
   7.3-16k:arm64:17 6.1:ppc64el:17 6.1:s390x:17 7.2:s390x:17
@@ -220,10 +226,11 @@ qemu:
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "missing: $$install" >&2; exit 1; fi; \
 	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
 
-.PHONY: matrix matrix-full
-matrix matrix-full: qemu dist target/.jar
+.PHONY: matrix matrix-full matrix-short
+matrix matrix-full matrix-short: qemu dist target/.jar
 	$(MVN) test-compile
-	src/test/matrix/matrix.sh $(if $(filter matrix-full,$@),$(MATRIX_FULL),$(MATRIX))
+	$(if $(filter matrix-short,$@),MATRIX_PACKAGES='$(MATRIX_SHORT_TESTS)' MATRIX_RESULTS=target/matrix-short MATRIX_TABLE=target/matrix-short.md) \
+	  src/test/matrix/matrix.sh $(if $(filter matrix-full,$@),$(MATRIX_FULL),$(if $(filter matrix,$@),$(MATRIX),$(MATRIX_SHORT)))
 
 # What holds beyond the tests.
 .PHONY: check

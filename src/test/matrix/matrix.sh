@@ -10,8 +10,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
 export MATRIX_CACHE=${MATRIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/userfaultfd-matrix}
-root=io.github.userfaultfd
-packages=${MATRIX_PACKAGES:-$root.memory $root.paging $root.snapshot $root.conformance $root.internal $root.FeatureTest $root.UffdBuilderTest $root.UffdTest}
+all="memory paging snapshot conformance internal FeatureTest UffdBuilderTest UffdTest child.SeccompTest child.OrdinaryUserTest"
+packages=
+for each in ${MATRIX_PACKAGES:-$all}; do
+  packages="$packages io.github.userfaultfd.$each"
+done
 table=${MATRIX_TABLE:-docs/kernels.md}
 users=${MATRIX_USERS:-root ordinary}
 results=${MATRIX_RESULTS:-src/test/matrix/results}
@@ -146,7 +149,7 @@ boot() { # SERIES ARCHITECTURE JDK
 mkdir -p "$work"
 mvn -B -q -ntp dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile="$work/classpath"
 tr ':' '\n' <"$work/classpath" | grep -E '/(junit|opentest4j|apiguardian)[^/]*\.jar$' >"$work/junit"
-rm -rf "$work"/{images,trees} "$work"/*.log
+rm -rf "$work"/{images,systems,trees} "$work"/*.log
 
 # A run replaces what it knows of its own guests and leaves the others.
 mkdir -p "$results"
@@ -158,16 +161,16 @@ for guest in "$@"; do
   log=$work/$name.log
   kernel "$series" "$architecture"
   file_system "$architecture" "$jdk"
-  start=$SECONDS
   # Its own errors and the end of time are seen below: the last line is missing.
-  boot "$series" "$architecture" "$jdk" </dev/null 2>&1 | sed -u 's/\r$//' >"$log" || true
-  seconds=$((SECONDS - start))
-  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -f src/test/matrix/summary.awk "$log" >"$results/$name.txt"
+  TIMEFORMAT='%0R %0U'
+  { time { boot "$series" "$architecture" "$jdk" </dev/null 2>&1 | sed -u 's/\r$//' >"$log" || true; } 2>&3; } 3>&2 2>"$work/time"
+  read -r seconds processor <"$work/time"
+  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" -f src/test/matrix/summary.awk "$log" >"$results/$name.txt"
   for user in $users; do
     result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
     read -r _ passed _ skipped _ failed <<<"${result:-passed 0 skipped 0 failed -}"
     [[ $failed == 0 && $passed != 0 ]] || failures=$((failures + 1))
-    echo "$guest $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s, see $log"
+    echo "$guest $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
   done
   if ! grep -q '^MATRIX-END' "$log"; then
     echo "$guest did not come to its end in $deadline s; its last lines:" >&2

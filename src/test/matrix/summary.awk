@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# awk -v guest=SERIES-PROCESSOR-JDK -v date=DATE -v seconds=SECONDS -f summary.awk LOG
+# awk -v guest=SERIES-PROCESSOR-JDK -v date=DATE -v seconds=SECONDS -v processor=SECONDS -f summary.awk LOG
 # What a guest printed, as the file that docs/kernels.md is made from: a line for each user and group of tests with the numbers
 # passed, skipped and failed, and a line for each reason of skipping with how often.
 function group(class) {
@@ -15,16 +15,16 @@ function group(class) {
   if (class ~ /^(Zeropage|Partial|Sigbus|Stress|Behaviour|BehaviourOfMemory)Test$/) return "missing"
   return "api"
 }
-BEGIN { print "GUEST " guest; print "DATE " date; print "SECONDS " seconds }
+BEGIN { print "GUEST " guest; print "DATE " date; print "SECONDS " seconds " " processor }
 /^SYSTEM / && !system_seen { print; system_seen = 1 }
 /^USER / { user = $2; print }
 /^CLASS / { name = group($2); passed[user, name] += $4; skipped[user, name] += $6; failed[user, name] += $8; groups[name] = 1 }
 /^SKIPPED / {
   class = $2; sub(/^.*\./, "", class)
   reason = $0; sub(/^SKIPPED [^ ]+ /, "", reason); sub(/^[^:]*: /, "", reason)
-  key = user SUBSEP reason
-  times[key]++
-  if (index(" " classes[key] " ", " " class " ") == 0) classes[key] = classes[key] (classes[key] == "" ? "" : " ") class
+  at = user SUBSEP reason
+  times[at]++
+  if (index(" " classes[at] " ", " " class " ") == 0) classes[at] = classes[at] (classes[at] == "" ? "" : " ") class
 }
 /^RESULT / { ended[user] = 1 }
 /^MATRIX-END/ { complete = 1 }

@@ -6,13 +6,13 @@ BEGIN {
 }
 FNR == 1 { guests++; order[guests] = $2; guest = $2 }
 /^DATE / { date[guest] = $2 }
-/^SECONDS / { seconds[guest] = $2; total += $2 }
+/^SECONDS / { seconds[guest] = $2; cpu[guest] = $3; total += $2; all += $3 }
 /^SYSTEM / {
   gsub(",", "")
   kernel[guest] = $3; jdk[guest] = $5; page[guest] = $7; features[guest] = $9
 }
 /^USER / { users[guest] = users[guest] " " $2 }
-/^GROUP / { cell[guest, $2, $3] = $4 "/" $5 "/" $6; sum[$2 SUBSEP guest] = 1; p += $4; s += $5; f += $6 }
+/^GROUP / { used[$3] = 1; cell[guest, $2, $3] = $4 "/" $5 "/" $6; sum[$2 SUBSEP guest] = 1; p += $4; s += $5; f += $6 }
 /^SKIPPED / {
   reason = $0; sub(/^SKIPPED [^ ]+ [0-9]+ \[[^]]*\] /, "", reason)
   sub(/Linux [0-9][^ ]* /, "the kernel ", reason)
@@ -29,11 +29,15 @@ END {
   print "# Kernels"
   print ""
   print "Written by `make matrix` and `make matrix-full`: the tests in virtual machines with Debian's kernels, as root and as an ordinary"
-  print "user. A run replaces the rows of its own guests, so each row has its date. A cell is passed/skipped/failed; the tests in C and"
-  print "Java are grouped by what they are about."
+  print "user. A run replaces the rows of its own guests, so each row has its date, and the time of the guest with both users (in brackets"
+  print "the processor time of qemu). A cell is passed/skipped/failed of the tests about that."
   print ""
   line = "| kernel | processor | JDK | page | features | user |"
   rule = "| --- | --- | --- | --- | --- | --- |"
+  # Columns that no guest has anything for are left out.
+  count = 0
+  for (i = 1; i <= columns; i++) if (column[i] in used) column[++count] = column[i]
+  columns = count
   for (i = 1; i <= columns; i++) { line = line " " column[i] " |"; rule = rule " --- |" }
   print line " date | time |"
   print rule " --- | --- |"
@@ -47,11 +51,11 @@ END {
         at = guest SUBSEP user[u] SUBSEP column[i]
         line = line " " (at in cell ? cell[at] : "-") " |"
       }
-      print line " " date[guest] " | " seconds[guest] " s" (broken[guest] ? ", not ended" : "") " |"
+      print line " " date[guest] " | " seconds[guest] " s (" cpu[guest] " s)" (broken[guest] ? ", not ended" : "") " |"
     }
   }
   print ""
-  printf "%d guests, %d s together: %d passed, %d skipped, %d failed.\n", guests, total, p, s, f
+  printf "%d guests, %d s together (%d s of processor time): %d passed, %d skipped, %d failed.\n", guests, total, all, p, s, f
   print ""
   print "Every reason for which a test was skipped, how often in all rows, which tests, and where:"
   print ""

@@ -24,7 +24,8 @@ public enum Ability {
 
     private final String what;
     private final String since;
-    private final boolean there;
+    private final Probe probe;
+    private Boolean there;
 
     private interface Probe {
         boolean run() throws IOException;
@@ -33,11 +34,7 @@ public enum Ability {
     Ability(String what, String since, Probe probe) {
         this.what = what;
         this.since = since;
-        try {
-            there = probe.run();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        this.probe = probe;
     }
 
     private static boolean leavesOutFaultsOfTheKernel() {
@@ -61,13 +58,21 @@ public enum Ability {
         }
     }
 
-    public boolean isThere() {
+    /** Tries it when somebody asks first: annotations name these constants long before tests run. */
+    public synchronized boolean isThere() {
+        if (there == null) {
+            try {
+                there = probe.run();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
         return there;
     }
 
     /** Skips the test, with the reason, where this kernel cannot. */
     public void need() {
-        assumeTrue(there, () -> "Linux " + Needs.system().kernel() + " cannot " + what + " (" + since + ")");
+        assumeTrue(isThere(), () -> "Linux " + Needs.system().kernel() + " cannot " + what + " (" + since + ")");
     }
 
     /** The flags of a descriptor that never blocks, as the library opens it where there is a choice. */

@@ -64,7 +64,7 @@ link_jre() { # JDK MODULES OUTPUT
     --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported)
   local jlink=jlink host
   [[ $1 == "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]] ||
-    jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink 2>/dev/null | head -1)
+    jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink 2>/dev/null | head -1) || true
   if [[ -n $jlink ]]; then
     "$jlink" --module-path "$2" --output "$3" "${options[@]}"
     return

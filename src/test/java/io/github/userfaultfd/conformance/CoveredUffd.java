@@ -12,6 +12,7 @@ import io.github.userfaultfd.RegisterMode;
 import io.github.userfaultfd.ResolveMode;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.time.Duration;
@@ -26,7 +27,7 @@ import java.util.Set;
 
 /** A {@link Uffd} that notes in {@link Coverage} which features, ioctls and modes the kernel really carried out. */
 final class CoveredUffd implements AutoCloseable {
-    private static final long PATIENCE_NANOS = 5_000_000_000L;
+    private static final long PATIENCE_NANOS = 5_000_000_000L * ChildJvm.PATIENCE;
 
     private final Uffd uffd;
 

@@ -4,6 +4,7 @@ package io.github.userfaultfd.conformance;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.util.Arrays;
@@ -22,7 +23,7 @@ import org.junit.jupiter.api.extension.TestWatcher;
 
 /** Gives each test a deadline, looks after what it left behind, and collects the table of scenarios and kinds of memory. */
 final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, AfterAllCallback, TestWatcher {
-    private static final int DEADLINE_SECONDS = 60 + (int) StressTest.SECONDS;
+    private static final int DEADLINE_SECONDS = 60 * ChildJvm.PATIENCE + (int) StressTest.SECONDS;
 
     private static final Map<String, Row> ROWS = new LinkedHashMap<>();
 

@@ -4,6 +4,7 @@ package io.github.userfaultfd.conformance;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.support.ChildJvm;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -25,7 +26,7 @@ final class Steps {
     static final long NOT_RUN = 0x1C00_0000_0000_0000L; // bits that no pagemap entry has
 
     /** How long a job may take; what hangs fails. */
-    static final long DEADLINE_MS = 10_000;
+    static final long DEADLINE_MS = 10_000L * ChildJvm.PATIENCE;
 
     /** How long a thread is watched to see that it really sleeps. */
     static final long ASLEEP_MS = 40;

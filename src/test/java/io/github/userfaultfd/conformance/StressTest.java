@@ -29,8 +29,8 @@ class StressTest {
     private static final int WRITE_PROTECT = 2;
     private static final int HANDLER_HERE = 4;
     private static final int ROUND_MS = 100;
-    private static final int ROUND_DEADLINE_MS = 20_000;
-    private static final int START_DEADLINE_MS = 20_000;
+    private static final int ROUND_DEADLINE_MS = 20_000 * ChildJvm.PATIENCE;
+    private static final int START_DEADLINE_MS = 20_000 * ChildJvm.PATIENCE;
     private static final List<String> STATS = List.of("errors", "counts", "missing", "protected", "copied", "present");
 
     /** A handler in C takes an equal share of the time for each kind of memory. */

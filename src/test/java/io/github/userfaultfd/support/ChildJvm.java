@@ -18,6 +18,9 @@ import java.util.concurrent.TimeUnit;
  * answer SIGTERM.
  */
 public final class ChildJvm {
+    /** How many times longer everything may take here than on a quiet machine, {@code -Dtest.patience}: emulated processors. */
+    public static final int PATIENCE = Integer.getInteger("test.patience", 1);
+
     private final List<String> prefix = new ArrayList<>();
     private final List<String> options = new ArrayList<>();
     private Path command = java();
@@ -101,7 +104,7 @@ public final class ChildJvm {
             long start = System.nanoTime();
             Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
             process.getOutputStream().close();
-            boolean killed = !process.waitFor(deadline.toMillis(), TimeUnit.MILLISECONDS);
+            boolean killed = !process.waitFor(deadline.toMillis() * PATIENCE, TimeUnit.MILLISECONDS);
             if (killed) {
                 process.destroyForcibly().waitFor();
             }

@@ -439,8 +439,7 @@ public final class Uffd implements AutoCloseable {
 
     /**
      * Switches features of this descriptor while it is in use, {@code UFFDIO_SET_MODE} (Linux 7.3). The kernel takes
-     * {@link Feature#RWP_ASYNC} only, on a descriptor that has {@link Feature#RWP}. Does not block; who waits for a page when
-     * RWP_ASYNC comes on goes on.
+     * {@link Feature#RWP_ASYNC} only, on a descriptor that has {@link Feature#RWP}. Does not block.
      *
      * @param enable features to switch on
      * @param disable features to switch off

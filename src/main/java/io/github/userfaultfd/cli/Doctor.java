@@ -130,6 +130,11 @@ final class Doctor {
         Set<Feature> granted = support.features();
         List<Finding> found = new ArrayList<>();
         for (Feature each : Feature.values()) {
+            if (each == Feature.PAGEFAULT_FLAG_WP && granted.contains(each) && !support.writeProtects()) {
+                found.add(Finding.no(each.name(), "the kernel says it has it, but a protected page can be written",
+                        "another kernel"));
+                continue;
+            }
             found.add(granted.contains(each) ? Finding.yes(each.name(), "Linux " + each.since())
                     : Finding.no(each.name(), "missing; " + without(each), kernelOf(each.since())));
         }

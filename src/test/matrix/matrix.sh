@@ -59,10 +59,11 @@ unpack() { # ARCHITECTURE DIRECTORY PACKAGE...
 
 # jlink has to be of the JDK whose modules it links: the system's own, one beside it, or Debian's for this processor, which may need
 # a newer libc than the system has and so runs under its own root.
-link_jre() { # JDK MODULES OUTPUT
+link_jre() { # JDK MODULES OUTPUT ARCHITECTURE
   local options=(--strip-java-debug-attributes --no-header-files --no-man-pages
     --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported)
   local jlink=jlink host
+  [[ $4 != s390x ]] || options+=(--endian big)
   [[ $1 == "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]] ||
     jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink 2>/dev/null | head -1) || true
   if [[ -n $jlink ]]; then
@@ -112,7 +113,7 @@ file_system() { # ARCHITECTURE JDK
   ln -s ../lib "$tree/usr/lib"
   multiarch=$(basename "$(dirname "$(find "$system" -name libc.so.6 | head -1)")")
   ln -sfn /lib "$tree/lib/$multiarch"
-  link_jre "$2" "$(dirname "$(find "$jdk" -name java.base.jmod)")" "$tree/jre"
+  link_jre "$2" "$(dirname "$(find "$jdk" -name java.base.jmod)")" "$tree/jre" "$1"
   find "$tree/jre" -name '*.debuginfo' -delete
   # Debian's configuration files are links to /etc.
   rm -rf "$tree/jre/conf"

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** What the jar tells GraalVM's native-image, against the classes, methods and resources that it names and that the code uses. */
 class NativeImageMetadataTest {
     private static final Duration DEADLINE = Duration.ofSeconds(60);
-    private static final Pattern CLASS = Pattern.compile("\"name\": \"([\\w.]+)\",\\s*\"condition\": \\{\"typeReachable\": \"([\\w.$]+)\"}");
+    private static final Pattern CLASS = Pattern.compile("\"name\": \"([\\w.$]+)\",\\s*\"condition\": \\{\"typeReachable\": \"([\\w.$]+)\"}");
     private static final Pattern METHOD = Pattern.compile("\\{\"name\": \"(\\w+)\", \"parameterTypes\": \\[([^]]*)]}");
 
     private static String metadata(String file) throws IOException {
@@ -63,7 +63,7 @@ class NativeImageMetadataTest {
         try (Stream<Path> files = Files.walk(ChildJvm.root().resolve("src/main/java"))) {
             for (Path each : files.filter(file -> file.toString().endsWith(".java")).toList()) {
                 String source = Files.readString(each);
-                classes.addAll(found("Class\\.forName\\(\"([\\w.]+)\"", source));
+                classes.addAll(found("Class\\.forName\\(\"([\\w.$]+)\"", source));
                 methods.addAll(found("find(?:Static|Virtual)\\(\\w+, \"(\\w+)\"", source));
             }
         }
@@ -88,13 +88,13 @@ class NativeImageMetadataTest {
         Path java = Needs.newerJava();
         List<String> lines = new ArrayList<>();
         for (String each : metadata("reflect-config.json").split("\\{\\s+\"name\"")) {
-            Set<String> name = found("^: \"([\\w.]+)\"", each);
+            Set<String> name = found("^: \"([\\w.$]+)\"", each);
             METHOD.matcher(each).results().forEach(method -> lines.add(String.format("Class.forName(\"%s\").getMethod(\"%s\"%s);",
                     name.iterator().next(), method.group(1), Stream.of(method.group(2).split(", ")).filter(type -> !type.isEmpty())
                             .map(type -> type.equals("\"long\"") ? ", long.class" : ", Class.forName(" + type + ")")
                             .collect(Collectors.joining()))));
         }
-        assertEquals(5, lines.size(), lines::toString);
+        assertEquals(6, lines.size(), lines::toString);
         Path source = Files.writeString(scratch.resolve("Look.java"), "class Look { public static void main(String[] a) "
                 + "throws Exception {\n" + String.join("\n", lines) + "\nSystem.out.println(\"all there\"); } }\n");
         assertEquals("all there\n", ChildJvm.run(DEADLINE, List.of(java.toString(), source.toString())).assertExit(0).output());

@@ -1,31 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
-
+import io.github.userfaultfd.support.Soon;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.locks.LockSupport;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 
 /** What this process has open and mapped, to see that nothing is leaked. */
 public final class ProcessState {
     private ProcessState() {}
 
+    /** How many are open, without those that the JVM's own threads open for a moment: jars, and what tells of its container. */
     public static int descriptors() {
-        return new File("/proc/self/fd").list().length;
+        return (int) links().filter(each -> !each.matches("/sys/.*|/proc/(?!.*pagemap).*|.*\\.(jar|class)")).count();
     }
 
-    /** Looks again for a while: other threads of the JVM open and close files of their own. A leak stays. */
-    public static void assertDescriptors(int expected) {
-        int now = descriptors();
-        for (int i = 0; i < 200 && now != expected; i++) {
-            LockSupport.parkNanos(10_000_000);
-            now = descriptors();
+    private static Stream<String> links() {
+        List<String> found = new ArrayList<>();
+        for (File each : new File("/proc/self/fd").listFiles()) {
+            try {
+                found.add(Files.readSymbolicLink(each.toPath()).toString());
+            } catch (IOException e) {
+                continue; // closed since it was listed
+            }
         }
-        assertEquals(expected, now, "open descriptors");
+        return found.stream();
+    }
+
+    /** Looks again for a while: what others of this JVM have is closed a moment later. A leak stays. */
+    public static void assertDescriptors(int expected) {
+        Soon.assertEquals(expected, ProcessState::descriptors, "open descriptors");
     }
 
     public static int mappings() {
@@ -37,16 +46,6 @@ public final class ProcessState {
     }
 
     public static long userfaultfds() {
-        int count = 0;
-        for (File each : new File("/proc/self/fd").listFiles()) {
-            try {
-                if (Files.readSymbolicLink(each.toPath()).toString().equals("anon_inode:[userfaultfd]")) {
-                    count++;
-                }
-            } catch (IOException e) {
-                continue; // closed since it was listed
-            }
-        }
-        return count;
+        return links().filter("anon_inode:[userfaultfd]"::equals).count();
     }
 }

@@ -75,9 +75,14 @@ final class Firecracker implements FirecrackerListener {
         return new Firecracker(out, record, plan).serve(Path.of(options.get("--socket")), memory, once);
     }
 
+    /** By its name: what a file begins with could be a guest's memory, too. */
     private static PageLoader memory(String name) throws IOException {
-        return name.startsWith("http://") || name.startsWith("https://")
+        if (name.endsWith(".lz4")) {
+            return PageLoaders.lz4(Path.of(name));
+        }
+        PageLoader bytes = name.startsWith("http://") || name.startsWith("https://")
                 ? PageLoaders.http(URI.create(name), HTTP_TIMEOUT) : PageLoaders.file(Path.of(name));
+        return name.endsWith(".zst") ? PageLoaders.zstd(bytes) : bytes;
     }
 
     private boolean serve(Path socket, PageLoader memory, boolean once) throws IOException {

@@ -2,8 +2,10 @@
 package io.github.userfaultfd.cli;
 
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.remote.ZstdFile;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -16,12 +18,16 @@ public final class Main {
     private static final String USAGE = """
             usage: java -jar userfaultfd.jar COMMAND
 
+              compress FILE COMPRESSED [LEVEL]
+                            make a file that can be decompressed page by page (zstd's seekable format; LEVEL is 3 unless
+                            given); its name should end with .zst
               demo [FILE]   restore a file lazily through page faults, check it, and compare with reading it first;
                             FILE is the running JDK's lib/modules unless given
               firecracker --socket S --memory FILE [--prefetch TRACE] [--record TRACE] [--once]
                             serve the page faults of Firecracker microVMs that are restored from a snapshot: S is made,
-                            FILE is the snapshot's memory file or an http(s) URL; TRACE tells which pages were touched
-                            first, of the first microVM; with --once, end with it
+                            FILE is the snapshot's memory file or an http(s) URL, compressed if its name ends with .zst
+                            (see compress) or .lz4 (files only); TRACE tells which pages were touched first, of the first
+                            microVM; with --once, end with it
               doctor [--json]
                             try everything that the library needs of this system, and say what to do about what is missing;
                             the exit code is 0 if paging works
@@ -50,6 +56,12 @@ public final class Main {
                         return misused("demo takes one FILE at most, not " + String.join(" ", rest), err);
                     }
                     return new Demo(rest.isEmpty() ? Demo.ownModules() : Path.of(rest.get(0)), out).run() ? 0 : FAILED;
+                }
+                case "compress" -> {
+                    if (rest.size() < 2 || rest.size() > 3 || !rest.subList(2, rest.size()).stream().allMatch(Main::isNumber)) {
+                        return misused("compress takes FILE COMPRESSED [LEVEL], not " + String.join(" ", rest), err);
+                    }
+                    compress(Path.of(rest.get(0)), Path.of(rest.get(1)), rest.subList(2, rest.size()), out);
                 }
                 case "firecracker" -> {
                     try {
@@ -94,6 +106,16 @@ public final class Main {
     /** What made a class of the library unusable is why it cannot be used. */
     static Throwable cause(Throwable e) {
         return e instanceof ExceptionInInitializerError && e.getCause() != null ? e.getCause() : e;
+    }
+
+    private static boolean isNumber(String text) {
+        return text.matches("-?\\d{1,6}");
+    }
+
+    private static void compress(Path file, Path compressed, List<String> level, PrintStream out) throws IOException {
+        ZstdFile.compress(file, compressed, level.isEmpty() ? ZstdFile.LEVEL : Integer.parseInt(level.get(0)),
+                ZstdFile.FRAME_BYTES);
+        out.println(compressed + ": " + Files.size(compressed) + " bytes of " + Files.size(file));
     }
 
     /** The messages of this library are sentences; others, such as that of FileSystemException, need their class's name. */

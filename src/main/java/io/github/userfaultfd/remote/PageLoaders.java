@@ -8,6 +8,10 @@ import java.time.Duration;
 
 /** Loaders for what people have. Each is closed by whoever made it, after the pagers that use it. */
 public final class PageLoaders {
+    static final String LZ4 = "at.yawk.lz4:lz4-java";
+    static final String REDIS = "redis.clients:jedis";
+    static final String ZSTD = "com.github.luben:zstd-jni";
+
     private PageLoaders() {}
 
     /** A loader that holds something open. */
@@ -38,5 +42,91 @@ public final class PageLoaders {
      */
     public static PageLoader http(URI resource, Duration timeout) throws IOException {
         return new HttpLoader(resource, timeout);
+    }
+
+    /**
+     * Reads a file in zstd's seekable format, which {@code java -jar userfaultfd.jar compress}, {@link ZstdFile} and others
+     * make: frames that can be decompressed one by one, and a table of their sizes behind them. A frame is checked against its
+     * checksum, if it or the table has one. Needs {@code com.github.luben:zstd-jni}, and {@code at.yawk.lz4:lz4-java} if only
+     * the table has checksums.
+     *
+     * @param file to be read
+     * @return a loader that takes runs of up to 1 MiB
+     * @throws IOException if it cannot be opened, is cut short, or is not such a file
+     */
+    public static Closeable zstd(Path file) throws IOException {
+        return compressed(file, PageLoaders::zstd);
+    }
+
+    /**
+     * Like {@link #zstd(Path)}, from compressed bytes that another loader has: so they can stay in an object store, {@link
+     * #http}.
+     *
+     * @param compressed gives the bytes of the file; closed with the result if it is a {@link Closeable}
+     * @return a loader that takes runs of up to 1 MiB
+     * @throws IOException if its bytes cannot be had, are cut short, or are not in that format
+     */
+    public static Closeable zstd(PageLoader compressed) throws IOException {
+        return needing(ZSTD, compressed.toString(), () -> ZstdLoader.open(compressed));
+    }
+
+    /**
+     * Reads a file of the {@code lz4} command: one frame of independent blocks, its default. A page costs the decompression of
+     * its block, so {@code lz4 -B4}, blocks of 64 KiB, suits best. Blocks are checked only if they have checksums, {@code lz4
+     * -BX}. Needs {@code at.yawk.lz4:lz4-java}.
+     *
+     * @param file to be read; hopped through once, block by block
+     * @return a loader that takes runs of up to 1 MiB
+     * @throws IOException if it cannot be opened, is cut short, or is not such a file
+     */
+    public static Closeable lz4(Path file) throws IOException {
+        return compressed(file, source -> needing(LZ4, file.toString(), () -> Lz4Loader.open(source)));
+    }
+
+    /**
+     * Fetches pieces from a Redis server. The hash {@code name} has the fields {@code size}, in bytes, and {@code piece}, the
+     * size of a piece in bytes, 64 MiB at most; the strings {@code name:0}, {@code name:1} and so on have the pieces, all of
+     * that size but the last. A piece that is missing, because it was evicted, is a failed load. Needs {@code
+     * redis.clients:jedis}.
+     *
+     * @param server {@code redis://host:port}, with user, password and database if needed, or {@code rediss}
+     * @param name of the hash
+     * @param timeout for a connection, and for each answer
+     * @return a loader that takes runs of a piece
+     * @throws IOException if the server does not answer, or has no such hash
+     */
+    public static Closeable redis(URI server, String name, Duration timeout) throws IOException {
+        SocketDescriptor.nanos(timeout);
+        return needing(REDIS, server.getScheme() + " servers", () -> new RedisLoader(server, name, timeout));
+    }
+
+    /** Makes a loader, or what else needs a library that may not be there. */
+    @FunctionalInterface
+    interface Making<T> {
+        T make() throws IOException;
+    }
+
+    /** Tells which artifact is missing, if that is why it cannot be made. */
+    static <T> T needing(String artifact, String what, Making<T> making) throws IOException {
+        try {
+            return making.make();
+        } catch (NoClassDefFoundError e) {
+            throw new IOException(what + ": " + artifact + " is needed on the class path or module path", e);
+        }
+    }
+
+    @FunctionalInterface
+    private interface Decompressing {
+        Closeable of(PageLoader source) throws IOException;
+    }
+
+    private static Closeable compressed(Path file, Decompressing how) throws IOException {
+        Closeable source = file(file);
+        try {
+            return how.of(source);
+        } catch (IOException | RuntimeException | Error e) {
+            source.close();
+            throw e;
+        }
     }
 }

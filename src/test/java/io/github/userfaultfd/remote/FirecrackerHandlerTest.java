@@ -5,16 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
-import io.github.userfaultfd.internal.ProcFiles;
+import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -38,10 +38,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A C program plays Firecracker: as root, because its userfaultfd resolves faults of the kernel too. */
-@Timeout(120)
+@Timeout(300)
 class FirecrackerHandlerTest {
     private static final long PAGE = PageSize.system().bytes();
-    private static final long HUGE = 2 << 20;
     private static final int PAGES = 200;
     private static final Duration DEADLINE = Duration.ofSeconds(60);
 
@@ -83,11 +82,14 @@ class FirecrackerHandlerTest {
     }
 
     /** The end of a process is noticed a moment after it. */
-    private static void assertNobodyIsServed(FirecrackerHandler handler) throws InterruptedException {
-        for (int i = 0; i < 500 && !handler.served().isEmpty(); i++) {
-            Thread.sleep(10);
-        }
-        assertTrue(handler.served().isEmpty(), () -> handler.served().toString());
+    private static void assertNobodyIsServed(FirecrackerHandler handler) {
+        Soon.assertTrue(() -> handler.served().isEmpty(), () -> handler.served().toString());
+    }
+
+    private ServedProcess awaitEnd() throws InterruptedException {
+        ServedProcess vm = ended.poll(DEADLINE.toMillis(), TimeUnit.MILLISECONDS);
+        assertNotNull(vm, "nothing has ended");
+        return vm;
     }
 
     /** Each eight bytes tell where they are. */
@@ -115,8 +117,7 @@ class FirecrackerHandlerTest {
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
                 FirecrackerHandler handler = handler(loader)) {
             assertRight(socket, version, PAGE, PAGES);
-            ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
-            assertNotNull(vm);
+            ServedProcess vm = awaitEnd();
             assertTrue(vm.hasEnded());
             assertEquals(2 * PAGES / 5, vm.stats().removedPages());
             assertEquals(0, vm.stats().failedPages());
@@ -136,14 +137,22 @@ class FirecrackerHandlerTest {
         }
     }
 
+    private static long threads() {
+        return Thread.getAllStackTraces().keySet().stream().filter(each -> each.getName().startsWith("userfaultfd")).count();
+    }
+
     @Test
     void aHundredRestoresLeaveNothingBehind() throws Exception {
+        int restores = 100;
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, 40)); FirecrackerHandler handler = handler(loader)) {
-            assertRight(socket, 12, PAGE, 40);
-            assertNotNull(ended.poll(10, TimeUnit.SECONDS));
+            for (int i = 0; i < 10; i++) {
+                assertRight(socket, 12, PAGE, 40);
+                awaitEnd();
+            }
+            Soon.assertEquals(1, FirecrackerHandlerTest::threads, "the listener's thread");
             int descriptors = ProcessState.descriptors();
-            int threads = Thread.activeCount();
-            for (int i = 0; i < 50; i++) {
+            int mappings = ProcessState.mappings();
+            for (int i = 0; i < restores / 2; i++) {
                 CompletableFuture<Void> other = CompletableFuture.runAsync(() -> {
                     try {
                         assertRight(socket, 12, PAGE, 40);
@@ -154,44 +163,34 @@ class FirecrackerHandlerTest {
                 assertRight(socket, 6, PAGE, 40);
                 other.get();
             }
-            for (int i = 0; i < 100; i++) {
-                assertNotNull(ended.poll(10, TimeUnit.SECONDS));
+            for (int i = 0; i < restores; i++) {
+                awaitEnd();
             }
-            for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
-                Thread.sleep(20);
-            }
-            assertTrue(ProcessState.descriptors() <= descriptors);
-            assertTrue(Thread.activeCount() <= threads + 4, () -> Thread.getAllStackTraces().keySet().toString());
             assertNobodyIsServed(handler);
+            ProcessState.assertDescriptors(descriptors);
+            Soon.assertEquals(1, FirecrackerHandlerTest::threads, "the listener's thread");
+            // The JVM's own come and go, but not with each restore.
+            System.out.println("mappings before " + restores + " restores " + mappings + ", after " + ProcessState.mappings());
+            assertTrue(ProcessState.mappings() < mappings + restores / 2, () -> mappings + ", now " + ProcessState.mappings());
         }
-    }
-
-    /** Relative to what is reserved now: others may need some, too. */
-    private static void reserve(Path reserved, int more) throws IOException {
-        Files.writeString(reserved, Long.toString(Math.max(0, Long.parseLong(Files.readString(reserved).strip()) + more)));
     }
 
     @Test
     void hugePages() throws Exception {
-        Path reserved = Path.of("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
-        assumeTrue(Files.exists(reserved), "no huge pages of 2 MiB on this system");
+        HugePages.need();
         int pages = 6;
-        int more = 2 * pages + 4;
-        try (PageLoaders.Closeable loader = PageLoaders.file(memory(HUGE, pages));
+        try (PageLoaders.Closeable loader = PageLoaders.file(memory(HugePages.SIZE, pages));
                 FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(loader)
                         .start(), new Observer())) {
-            reserve(reserved, more);
-            String free = ProcFiles.line(reserved.resolveSibling("free_hugepages").toString()).orElse("0");
-            assumeTrue(Long.parseLong(free) >= 2L * pages, "only " + free + " huge pages can be had");
             for (int version : new int[] {11, 12}) {
-                assertRight(socket, version, HUGE, pages);
-                ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
+                assertRight(socket, version, HugePages.SIZE, pages);
+                ServedProcess vm = awaitEnd();
                 assertEquals(0, vm.stats().failedPages());
                 assertEquals(2, vm.stats().removedPages());
                 assertFalse(handler.served().contains(vm));
             }
         } finally {
-            reserve(reserved, -more);
+            HugePages.giveBack();
         }
     }
 
@@ -216,7 +215,7 @@ class FirecrackerHandlerTest {
             try (FirecrackerHandler handler = handler(loader)) {
                 ChildJvm.Result result = ChildJvm.run(DEADLINE, firecracker(socket, 12, PAGE, PAGES));
                 assertEquals(128 + 9, result.exit(), result.output());
-                ServedProcess vm = ended.poll(10, TimeUnit.SECONDS);
+                ServedProcess vm = awaitEnd();
                 assertEquals(10 * PAGE, vm.failure().orElseThrow().offset());
                 // Fewer pages: never touches the bad one.
                 assertRight(socket, 12, PAGE, 4);
@@ -234,7 +233,7 @@ class FirecrackerHandlerTest {
                 assertEquals("half", vm.inputReader().readLine());
                 handler.close();
                 handler.close();
-                assertTrue(vm.waitFor(10, TimeUnit.SECONDS));
+                assertTrue(vm.waitFor(DEADLINE.toMillis(), TimeUnit.MILLISECONDS));
                 assertEquals(128 + 9, vm.exitValue());
                 assertFalse(Files.exists(socket));
                 assertEquals(1, ended.size());
@@ -260,7 +259,7 @@ class FirecrackerHandlerTest {
                 }
             }
         }
-        String why = refused.poll(20, TimeUnit.SECONDS);
+        String why = refused.poll(DEADLINE.toMillis(), TimeUnit.MILLISECONDS);
         assertNotNull(why, message);
         assertTrue(why.contains(because), () -> because + " is not in: " + why);
     }
@@ -306,9 +305,6 @@ class FirecrackerHandlerTest {
             assertRefused("more descriptors", "[" + good + "]", new int[9]);
             // All is right but who it comes from.
             assertRefused("this very JVM", "[" + good + "]", fd);
-            for (int i = 0; i < 100 && ProcessState.descriptors() > descriptors; i++) {
-                Thread.sleep(20);
-            }
             ProcessState.assertDescriptors(descriptors);
             assertNobodyIsServed(handler);
             assertRight(socket, 12, PAGE, 20);
@@ -322,7 +318,7 @@ class FirecrackerHandlerTest {
                 FirecrackerHandler handler = handler(loader)) {
             String two = "[" + region(1 << 20, 2 * PAGE, 0, PAGE) + "," + region((1 << 20) + PAGE, PAGE, 0, PAGE) + "]";
             new ChildJvm().run(DEADLINE, Sends.class, socket.toString(), two).assertExit(0);
-            assertTrue(refused.poll(10, TimeUnit.SECONDS).contains("overlaps"));
+            assertTrue(refused.poll(DEADLINE.toMillis(), TimeUnit.MILLISECONDS).contains("overlaps"));
             assertNobodyIsServed(handler);
         }
     }
@@ -362,9 +358,7 @@ class FirecrackerHandlerTest {
                 throw new IllegalStateException(e);
             }
         });
-        for (int i = 0; i < 1000 && !Files.exists(socket) && !command.isDone(); i++) {
-            Thread.sleep(10);
-        }
+        Soon.assertTrue(() -> Files.exists(socket) || command.isDone(), () -> "there is no " + socket);
         assertRight(socket, 12, PAGE, PAGES, "late");
         String output = command.get().assertExit(0).output();
         assertTrue(output.contains("listening at " + socket), output);

@@ -15,6 +15,7 @@ import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -108,11 +109,8 @@ class RemotePagerTest {
     }
 
     /** A page is there a moment before it is counted. */
-    private static void assertSoon(long expected, LongSupplier actual) throws InterruptedException {
-        for (int i = 0; i < 1000 && actual.getAsLong() != expected; i++) {
-            Thread.sleep(2);
-        }
-        assertEquals(expected, actual.getAsLong());
+    private static void assertSoon(long expected, LongSupplier actual) {
+        Soon.assertEquals(expected, actual, "counted");
     }
 
     private void assertPattern(int page) throws IOException {
@@ -214,8 +212,7 @@ class RemotePagerTest {
                 case ABSOLUTE -> page.putLong(0, 1);
                 case STALLS -> {
                     try {
-                        Thread.sleep(20_000);
-                        fill(offset, page);
+                        Thread.sleep(Long.MAX_VALUE);
                     } catch (InterruptedException e) {
                         interrupted.incrementAndGet();
                         throw new IOException("interrupted", e);
@@ -237,7 +234,7 @@ class RemotePagerTest {
     void aBadLoadFailsItsPageAndNoOther() throws Exception {
         List<LoadFailure> told = java.util.Collections.synchronizedList(new ArrayList<>());
         Bad loader = new Bad();
-        try (RemotePager pager = RemotePager.of(loader).workers(1).loadTimeout(Duration.ofMillis(400))
+        try (RemotePager pager = RemotePager.of(loader).workers(1).loadTimeout(Duration.ofSeconds(2))
                 .onFailure(LoadFailurePolicy.FILL).failureListener(failure -> {
                     told.add(failure);
                     throw new IllegalStateException("a listener that fails is logged");
@@ -246,12 +243,10 @@ class RemotePagerTest {
                 assertPattern(page);
                 assertRight(page + 1);
             }
-            long start = System.nanoTime();
             assertPattern(Bad.STALLS);
             assertRight(Bad.STALLS + 1);
             assertPattern(Bad.STALLS_DEAF);
             assertRight(Bad.STALLS_DEAF + 1);
-            assertTrue(System.nanoTime() - start < 5_000_000_000L);
             assertEquals(1, loader.interrupted.get());
             loader.released.countDown();
             assertRight(Bad.STALLS_DEAF + 2);

@@ -16,6 +16,7 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
@@ -27,6 +28,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -253,10 +255,11 @@ class UffdSocketTest {
             }
         });
         thread.start();
-        while (thread.getState() == Thread.State.NEW) {
-            Thread.onSpinWait();
-        }
-        Thread.sleep(50);
+        // From there on, what ends the wait does so whether it has begun or not.
+        Soon.assertTrue(() -> {
+            StackTraceElement[] stack = thread.getStackTrace();
+            return stack.length > 0 && stack[0].isNativeMethod() && stack[0].getClassName().equals(Native.class.getName());
+        }, () -> "not in a native call: " + List.of(thread.getStackTrace()));
         return thread;
     }
 

@@ -176,6 +176,7 @@ SAME(SAVED_SPILLED, LONG_AT(struct uffd_saved_stats, spilled));
 SAME(SAVED_LONGS, sizeof(struct uffd_saved_stats) / sizeof(int64_t));
 SAME(KEEPER_FD, LONG_AT(struct uffd_keeper_options, fd));
 SAME(KEEPER_ADDRESS, LONG_AT(struct uffd_keeper_options, address));
+SAME(KEEPER_ALIAS, LONG_AT(struct uffd_keeper_options, alias));
 SAME(KEEPER_LENGTH, LONG_AT(struct uffd_keeper_options, length));
 SAME(KEEPER_PAGE, LONG_AT(struct uffd_keeper_options, page));
 SAME(KEEPER_ARGUMENTS, LONG_AT(struct uffd_keeper_options, arguments));
@@ -198,6 +199,7 @@ SAME(CHILD_CONTROL, UFFD_CHILD_CONTROL);
 SAME(CHILD_UFFD, UFFD_CHILD_UFFD);
 SAME(CHILD_READY, UFFD_CHILD_READY);
 SAME(CHILD_FAILED, UFFD_CHILD_FAILED);
+SAME(AHEAD_BYTES, UFFD_AHEAD_BYTES);
 SAME(RECORD_BYTES, UFFD_RECORD_BYTES);
 SAME(RECORD_TEXT, UFFD_RECORD_TEXT);
 SAME(ECHILD, ECHILD);
@@ -338,6 +340,11 @@ NATIVE(jint, interrupt, STATIC, jint fd)
 NATIVE(jint, isMapped, STATIC, jlong address, jlong length)
 {
     return uffd_memory_is_mapped(at(address), (size_t)length);
+}
+
+NATIVE(jint, keeperAhead, STATIC, jlong keeper, jlong runs, jlong bytes)
+{
+    return uffd_keeper_ahead(at(keeper), at(runs), (size_t)bytes);
 }
 
 NATIVE(jint, keeperDetach, STATIC, jlong keeper)

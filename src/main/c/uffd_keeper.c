@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 UFFD_OLD_SYMBOL(pthread_create);
@@ -44,6 +45,7 @@ struct uffd_keeper {
     int64_t minute_began;
     int64_t in_minute;               // restarts
     pthread_t thread;
+    pthread_mutex_t child_lock;      // held while the child's socket is made, closed, or written to
     pthread_mutex_t lock;            // guards what follows; held for moments
     struct uffd_keeper_stats stats;
     char reason[UFFD_RECORD_BYTES - UFFD_RECORD_TEXT];
@@ -71,10 +73,12 @@ static int receive(struct uffd_keeper *keeper)
     return 0;
 }
 
-// Takes the keeper's lock; one thread. The child has ended, or shall.
+// Takes the keeper's locks; one thread. The child has ended, or shall.
 static void end_child(struct uffd_keeper *keeper)
 {
+    pthread_mutex_lock(&keeper->child_lock);
     int status = uffd_child_end(&keeper->child);
+    pthread_mutex_unlock(&keeper->child_lock);
     pthread_mutex_lock(&keeper->lock);
     keeper->stats.child_status = status;
     keeper->stats.pid = 0;
@@ -84,7 +88,9 @@ static void end_child(struct uffd_keeper *keeper)
 // Blocks until the child serves; one thread. 0, or -ECANCELED when the keeper is stopped, or why there is none.
 static int start_child(struct uffd_keeper *keeper)
 {
+    pthread_mutex_lock(&keeper->child_lock);
     int failed = uffd_child_start(keeper->arguments, keeper->fd, &keeper->child);
+    pthread_mutex_unlock(&keeper->child_lock);
     if (failed)
         return failed;
     keeper->received = 0;
@@ -199,17 +205,15 @@ static void *run(void *argument)
 
 // No lock; one thread, as in uffd_pager.c: otherwise a huge page of the kernel's could make pages present that were never
 // filled.
-static int open_region(const struct uffd_keeper *keeper)
+static int open_region(const struct uffd_keeper *keeper, void *alias)
 {
     void *base = (void *)keeper->base;
     if (mprotect(base, keeper->length, PROT_NONE) < 0)
         return -errno;
-    int64_t result = uffd_memory_advise(base, keeper->length, MADV_DONTNEED);
-    if (result == 0)
-        result = uffd_register(keeper->fd, keeper->base, keeper->length, UFFDIO_REGISTER_MODE_MISSING);
+    int result = uffd_memory_register_empty(keeper->fd, base, alias, keeper->length, keeper->page);
     if (mprotect(base, keeper->length, PROT_READ | PROT_WRITE) < 0 && result >= 0)
         result = -errno;
-    return result < 0 ? (int)result : 0;
+    return result;
 }
 
 // No lock; any thread.
@@ -237,6 +241,7 @@ static void release(struct uffd_keeper *keeper)
         close(keeper->stop);
     free(keeper->arguments);
     free(keeper->words);
+    pthread_mutex_destroy(&keeper->child_lock);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);
 }
@@ -265,7 +270,9 @@ int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_kee
     struct uffd_keeper *keeper = calloc(1, sizeof *keeper);
     if (!keeper)
         return -ENOMEM;
+    pthread_mutex_init(&keeper->child_lock, NULL);
     pthread_mutex_init(&keeper->lock, NULL);
+    keeper->child.control = -1;
     keeper->fd = (int)options->fd;
     keeper->base = (uintptr_t)options->address;
     keeper->length = (size_t)options->length;
@@ -278,7 +285,7 @@ int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_kee
     if (!failed)
         failed = copy_arguments(keeper, (const char *)(uintptr_t)options->arguments, (size_t)options->count);
     if (!failed)
-        failed = open_region(keeper);
+        failed = open_region(keeper, (void *)(uintptr_t)options->alias);
     int64_t began = uffd_nanoseconds();
     keeper->minute_began = began;
     if (!failed)
@@ -305,6 +312,18 @@ void uffd_keeper_stats(const struct uffd_keeper *keeper, struct uffd_keeper_stat
     pthread_mutex_lock(lock);
     *stats = keeper->stats;
     pthread_mutex_unlock(lock);
+}
+
+// Takes the lock of the child's socket; any thread. Tells the child runs to load ahead: an offset and a length each, as many as
+// one message has room for. All or none: -EAGAIN while there is no child, or it has not read what came before.
+int uffd_keeper_ahead(struct uffd_keeper *keeper, const int64_t *runs, size_t bytes)
+{
+    pthread_mutex_lock(&keeper->child_lock);
+    ssize_t sent = keeper->child.control < 0
+        ? -1 : send(keeper->child.control, runs, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int error = keeper->child.control < 0 || errno == EPIPE || errno == ECONNRESET ? EAGAIN : errno;
+    pthread_mutex_unlock(&keeper->child_lock);
+    return sent < 0 ? -error : 0;
 }
 
 // Takes the keeper's lock; any thread. Why the first page failed, ended by a zero byte. Its length.

@@ -4,11 +4,13 @@
 #ifndef UFFD_KEEPER_H
 #define UFFD_KEEPER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { UFFD_CHILD_CONTROL = 3, UFFD_CHILD_UFFD = 4 };      // the descriptors that the child finds
 enum { UFFD_KEEPER_SERVES, UFFD_KEEPER_GAVE_UP };
 enum { UFFD_CHILD_READY = 'R', UFFD_CHILD_FAILED = 'F' };  // first byte of its records
+enum { UFFD_AHEAD_BYTES = 32768 };                          // of one message to it: longs, an offset and a length in turn
 enum { UFFD_RECORD_BYTES = 256, UFFD_RECORD_TEXT = 16 };   // a byte, 7 unused, an offset, text that ends with a zero byte
 
 struct uffd_keeper;
@@ -17,6 +19,7 @@ struct uffd_keeper;
 struct uffd_keeper_options {
     int64_t fd;          // non-blocking, for missing pages, without events
     int64_t address;
+    int64_t alias;       // a second mapping of the same pages, or 0
     int64_t length;
     int64_t page;
     int64_t arguments;   // address of the child's command line: words that end with zero bytes
@@ -40,6 +43,7 @@ struct uffd_keeper_stats {
 
 int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_keeper **result, int64_t *status);
 void uffd_keeper_stats(const struct uffd_keeper *keeper, struct uffd_keeper_stats *stats);
+int uffd_keeper_ahead(struct uffd_keeper *keeper, const int64_t *runs, size_t bytes);
 int uffd_keeper_reason(const struct uffd_keeper *keeper, char *text, int room);
 int uffd_keeper_finish(struct uffd_keeper *keeper);
 int uffd_keeper_detach(struct uffd_keeper *keeper);

@@ -2,6 +2,7 @@
 #include "uffd_memory.h"
 
 #include "uffd_abi.h"
+#include "uffd_sys.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -115,6 +116,21 @@ int uffd_memory_empty(void *address, size_t length, size_t page)
         return result;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | (__builtin_ctzll(page) << 26 /* MAP_HUGE_SHIFT */);
     return mmap(address, length, PROT_NONE, flags, -1, 0) == MAP_FAILED ? -errno : 1;
+}
+
+// No lock; one thread; nobody can touch the region (PROT_NONE). Afterwards each of its pages is missing, and a fault is told to
+// the descriptor. Registered first: a region that belongs to somebody else keeps what it holds.
+int uffd_memory_register_empty(int fd, void *address, void *alias, size_t length, size_t page)
+{
+    int64_t result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);
+    if (result >= 0) {
+        // Shared pages stay in the memfd when only the mapping lets go of them: MADV_REMOVE takes them out, through the second
+        // mapping, because it asks for one that may be written.
+        result = alias ? uffd_memory_advise(alias, length, MADV_REMOVE) : uffd_memory_empty(address, length, page);
+    }
+    if (result > 0) // a new mapping, which nobody has registered yet
+        result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);
+    return result < 0 ? (int)result : 0;
 }
 
 // No lock; any thread. msync(MS_ASYNC) does nothing but look whether each page of the range is mapped: ENOMEM if not.

@@ -92,16 +92,7 @@ static int open_region(struct uffd_pager *pager, int threads, void *alias)
     void *base = (void *)paged->region.base;
     if (mprotect(base, paged->region.length, PROT_NONE) < 0)
         return -errno;
-    // Registered first: a region that belongs to somebody else keeps what it holds.
-    int64_t result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
-    if (result >= 0) {
-        // Shared pages stay in the memfd when only the mapping lets go of them: MADV_REMOVE takes them out, through the second
-        // mapping, because it asks for one that may be written.
-        result = alias ? uffd_memory_advise(alias, paged->region.length, MADV_REMOVE)
-                       : uffd_memory_empty(base, paged->region.length, paged->page);
-    }
-    if (result > 0) // a new mapping, which nobody has registered yet
-        result = uffd_register(paged->fd, paged->region.base, paged->region.length, UFFDIO_REGISTER_MODE_MISSING);
+    int result = uffd_memory_register_empty(paged->fd, base, alias, paged->region.length, paged->page);
     if (result >= 0)
         result = start_engine(pager, threads);
     if (mprotect(base, paged->region.length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {
@@ -110,7 +101,7 @@ static int open_region(struct uffd_pager *pager, int threads, void *alias)
         if (pager->engine == UFFD_ENGINE_INLINE)
             uffd_inline_remove(&pager->paged.region);
     }
-    return (int)result;
+    return result;
 }
 
 // No lock; any thread. Takes over neither descriptor nor source: they live until finish or detach has returned. A failure leaves

@@ -108,7 +108,7 @@ static int duplicate_high(int fd)
 int uffd_child_start(char **arguments, int uffd, struct uffd_child *child)
 {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     int control = duplicate_high(pair[1]);
     int copy = duplicate_high(uffd);

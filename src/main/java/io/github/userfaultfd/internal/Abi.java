@@ -185,14 +185,15 @@ public final class Abi {
     // Native.keeperStart: the longs that go in (struct uffd_keeper_options).
     public static final int KEEPER_FD = 0;
     public static final int KEEPER_ADDRESS = 1;
-    public static final int KEEPER_LENGTH = 2;
-    public static final int KEEPER_PAGE = 3;
-    public static final int KEEPER_ARGUMENTS = 4;
-    public static final int KEEPER_COUNT = 5;
-    public static final int KEEPER_RESTARTS = 6;
-    public static final int KEEPER_READY = 7;
-    public static final int KEEPER_ON_FAILURE = 8;
-    public static final int KEEPER_LONGS = 9;
+    public static final int KEEPER_ALIAS = 2;
+    public static final int KEEPER_LENGTH = 3;
+    public static final int KEEPER_PAGE = 4;
+    public static final int KEEPER_ARGUMENTS = 5;
+    public static final int KEEPER_COUNT = 6;
+    public static final int KEEPER_RESTARTS = 7;
+    public static final int KEEPER_READY = 8;
+    public static final int KEEPER_ON_FAILURE = 9;
+    public static final int KEEPER_LONGS = 10;
     // Native.keeperStats (struct uffd_keeper_stats).
     public static final int KEPT_PID = 0;
     public static final int KEPT_RESTARTS = 1;
@@ -204,11 +205,12 @@ public final class Abi {
     public static final int KEPT_CHILD_STATUS = 7;
     public static final int KEPT_LONGS = 8;
     public static final int KEEPER_GAVE_UP = 1;
-    // What the child of a keeper finds, and the records that it writes.
+    // What the child of a keeper finds, the runs that it is told, and the records that it writes.
     public static final int CHILD_CONTROL = 3;
     public static final int CHILD_UFFD = 4;
     public static final int CHILD_READY = 'R';
     public static final int CHILD_FAILED = 'F';
+    public static final int AHEAD_BYTES = 32768;
     public static final int RECORD_BYTES = 256;
     public static final int RECORD_TEXT = 16;
 

@@ -62,6 +62,9 @@ public final class Native {
     /** msync(2) of nothing: 0 if each page of the range is mapped, else -ENOMEM. */
     public static native int isMapped(long address, long length);
 
+    /** Tells the child runs to load ahead, an offset and a length each; all, or -EAGAIN. */
+    public static native int keeperAhead(long keeper, long runs, long bytes);
+
     /** Replaces the region by a mapping that raises SIGBUS, wakes whoever waits for a page, and ends the child. */
     public static native int keeperDetach(long keeper);
 

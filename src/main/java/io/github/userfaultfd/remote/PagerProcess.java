@@ -19,6 +19,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Fills the pages of a region of this JVM with Java code that runs in a JVM of its own: decompressed, decrypted, fetched. The
@@ -39,6 +40,8 @@ import java.util.Optional;
  */
 public final class PagerProcess implements AutoCloseable {
     private static final int FAILED_PAGES_MESSAGE = 256;
+    private static final int MOST_TRIES = 1000;
+    private static final long PAUSE_NANOS = 1_000_000;
 
     private final RegionOwner owner;
     private final String loader;
@@ -104,6 +107,7 @@ public final class PagerProcess implements AutoCloseable {
         Scratch wanted = new Scratch(Abi.KEEPER_LONGS)
                 .set(Abi.KEEPER_FD, fd)
                 .set(Abi.KEEPER_ADDRESS, owner.address())
+                .set(Abi.KEEPER_ALIAS, owner.alias())
                 .set(Abi.KEEPER_LENGTH, owner.length())
                 .set(Abi.KEEPER_PAGE, owner.pageSize())
                 .set(Abi.KEEPER_ARGUMENTS, Native.directAddress(direct))
@@ -245,7 +249,8 @@ public final class PagerProcess implements AutoCloseable {
     }
 
     /**
-     * Fills the missing pages of a range before they are touched; returns when all are there.
+     * Fills the missing pages of a range before they are touched, the child's workers side by side; returns when all are
+     * there.
      *
      * @param offset where the range begins, in bytes from the region's start
      * @param length in bytes
@@ -256,8 +261,65 @@ public final class PagerProcess implements AutoCloseable {
         if (length > 0) {
             long page = owner.pageSize();
             long from = offset / page * page;
-            fill(from, (offset + length + page - 1) / page * page - from);
+            long end = (offset + length + page - 1) / page * page;
+            tellAhead(new long[] {from, end - from});
+            fill(from, end - from);
         }
+    }
+
+    /**
+     * Has the child load a range ahead, and returns at once. What is in place when it is touched costs no fault. A page that
+     * cannot be loaded ahead is left to its fault, and so is all that is left when the child dies.
+     *
+     * @param offset where the range begins, in bytes from the region's start
+     * @param length in bytes
+     */
+    public void readAhead(long offset, long length) {
+        Ranges.checkInside("readAhead", offset, length, owner.length());
+        if (length > 0) {
+            tellAhead(new long[] {offset, length});
+        }
+    }
+
+    /**
+     * Has the child load what a trace says, in its order, as {@link #readAhead(long, long)} does: offsets are from the region's
+     * start. What is beyond the region's end is left out.
+     *
+     * @param plan recorded before
+     */
+    public void readAhead(TouchTrace plan) {
+        tellAhead(plan.runs());
+    }
+
+    /** In messages that the child gets whole. While it reads none, or there is none, the rest is left to the faults. */
+    private void tellAhead(long[] runs) {
+        int most = Abi.AHEAD_BYTES / Long.BYTES;
+        enter();
+        try {
+            for (int done = 0; done < runs.length;) {
+                int count = Math.min(most, runs.length - done);
+                Scratch message = new Scratch(count);
+                for (int i = 0; i < count; i++) {
+                    message.set(i, runs[done + i]);
+                }
+                if (!tell(message, count)) {
+                    return;
+                }
+                done += count;
+            }
+        } finally {
+            uses.release();
+        }
+    }
+
+    private boolean tell(Scratch message, int longs) {
+        for (int i = 0; i < MOST_TRIES; i++) {
+            if (message.pass(at -> Native.keeperAhead(handle, at, (long) longs * Long.BYTES)) == 0) {
+                return true;
+            }
+            LockSupport.parkNanos(PAUSE_NANOS);
+        }
+        return false;
     }
 
     /**

@@ -31,11 +31,21 @@ final class PagerProcessMain {
                     .onFailure(LoadFailurePolicy.valueOf(arguments[6]))
                     .failureListener(failure -> tell(control, Abi.CHILD_FAILED, failure.offset(), failure.cause().toString()))
                     .start();
-            pager.serve(Uffd.adopt(Abi.CHILD_UFFD), parent, List.of(mapping));
+            ServedProcess served = pager.serve(Uffd.adopt(Abi.CHILD_UFFD), parent, List.of(mapping));
             tell(control, Abi.CHILD_READY, 0, "");
-            control.receive(ByteBuffer.allocate(1), none);
+            loadAhead(served, control, none);
             // Not an orderly end, which would give up pages that the parent has not touched yet.
             Runtime.getRuntime().halt(0);
+        }
+    }
+
+    /** As the parent tells, until it closes the socket. */
+    private static void loadAhead(ServedProcess served, UffdSocket control, ReceivedDescriptors none) throws IOException {
+        ByteBuffer runs = ByteBuffer.allocate(Abi.AHEAD_BYTES).order(ByteOrder.nativeOrder());
+        while (control.receive(runs.clear(), none) >= 0) {
+            for (runs.flip(); runs.hasRemaining();) {
+                served.prefetch(runs.getLong(), runs.getLong());
+            }
         }
     }
 

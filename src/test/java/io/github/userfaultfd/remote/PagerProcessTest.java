@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
@@ -271,6 +272,72 @@ class PagerProcessTest {
             assertFalse(ProcessHandle.of(child).isPresent());
             assertThrows(IllegalStateException.class, pager::pid);
             ProcessState.assertDescriptors(descriptors);
+        }
+    }
+
+    private static long resident(MemoryRegion region) {
+        try {
+            return region.residentPages(0, region.size()).cardinality();
+        } catch (UffdException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** What was there before is gone, whatever the memory; nothing faults in Java code here. */
+    private static void assertServes(MemoryRegion region) throws Exception {
+        try (region) {
+            region.asByteBuffer(0, 8).putLong(0, -1);
+            region.asByteBuffer(region.size() - 8, 8).putLong(0, -1);
+            try (PagerProcess pager = PagerProcess.start(region, Words.class)) {
+                pager.prefetch(0, region.pageSize());
+                assertTrue(isRight(region, 0));
+                pager.readAhead(0, region.size());
+                int pages = (int) (region.size() / region.pageSize());
+                Soon.assertEquals(pages, () -> resident(region), "pages in place");
+                for (long page = 0; page < region.size() / PAGE; page++) {
+                    assertTrue(isRight(region, page));
+                }
+            }
+            assertTrue(isRight(region, 1));
+        }
+    }
+
+    @Test
+    void everyKindOfMemory() throws Exception {
+        assertServes(MemoryRegion.anonymous(300 * PAGE));
+        assertServes(MemoryRegion.shared(300 * PAGE));
+    }
+
+    @Test
+    void hugePages() throws Exception {
+        HugePages.need();
+        try {
+            assertServes(MemoryRegion.hugePages(5 * HugePages.SIZE, PageSize.of(HugePages.SIZE)));
+        } finally {
+            HugePages.giveBack();
+        }
+    }
+
+    @Test
+    void whatATraceSaysIsLoadedAheadAsLongAsThereIsAChild() throws Exception {
+        int pages = 20_000;
+        TouchTrace plan = new TouchTrace();
+        for (int page = pages - 2; page >= 0; page -= 2) {
+            plan.add(page * PAGE, PAGE);
+        }
+        plan.add(pages * PAGE, PAGE);
+        try (MemoryRegion region = MemoryRegion.anonymous(pages * PAGE);
+                PagerProcess pager = PagerProcess.of(region, Words.class).restarts(1).start()) {
+            assertThrows(IndexOutOfBoundsException.class, () -> pager.readAhead(PAGE, region.size()));
+            pager.readAhead(plan);
+            Soon.assertEquals(pages / 2, () -> resident(region), "pages in place");
+            assertTrue(isRight(region, 10));
+            ProcessHandle.of(pager.pid().orElseThrow()).ifPresent(ProcessHandle::destroyForcibly);
+            pager.readAhead(0, region.size());
+            pager.prefetch(0, region.size());
+            for (long page = 0; page < pages; page++) {
+                assertTrue(isRight(region, page));
+            }
         }
     }
 

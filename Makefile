@@ -59,8 +59,20 @@ $(NATIVE_DIRECTORY)/%: src/test/c/%.c pom.xml
 .PHONY: test-native
 test-native: $(TEST_NATIVE)
 
+# Programs that tests play with; a test that lacks one is skipped and says so.
+.PHONY: test-programs
+test-programs:
+	@packages=; \
+	for each in lz4 redis-server zstd; do command -v $$each >/dev/null || packages="$$packages $$each"; done; \
+	[ -n "$$packages" ] || exit 0; \
+	install="apt-get install -y --no-install-recommends$$packages"; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "some tests will be skipped; they need: $$install" >&2; exit 0; \
+	fi; \
+	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
+
 .PHONY: test
-test: target/.jar $(TEST_NATIVE)
+test: target/.jar $(TEST_NATIVE) test-programs
 	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
 	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
 
@@ -140,6 +152,19 @@ bench-snapshots: target/bench/.jar target/bench/bench_snapshots
 	$(BENCH_JAVA) -Xmx256m io.github.userfaultfd.bench.SnapshotCosts target/bench/bench_snapshots $(SNAPSHOT_ROUNDS) $(SNAPSHOT_SIZES)
 
 target/bench/bench_snapshots: src/jmh/c/bench_snapshots.c pom.xml
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) -o $@ $<
+
+# Faults resolved by another process, beside C, and a gigabyte restored from a compressed file.
+REMOTE_BYTES = 1073741824
+REMOTE_ROUNDS = 7
+
+.PHONY: bench-remote
+bench-remote: BENCH_DEADLINE = 1800
+bench-remote: target/bench/.jar target/bench/bench_process
+	$(BENCH_JAVA) -Xmx256m io.github.userfaultfd.bench.RemoteCosts target/bench/bench_process target/bench $(REMOTE_BYTES) $(REMOTE_ROUNDS)
+
+target/bench/bench_process: src/jmh/c/bench_process.c pom.xml
 	@mkdir -p $(@D)
 	gcc $(CFLAGS) -o $@ $<
 

@@ -23,6 +23,7 @@ public final class PagerProcessBuilder {
     private final List<String> arguments;
     private final List<String> jvmOptions = new ArrayList<>();
     private String classPath = System.getProperty("java.class.path");
+    private Duration loadTimeout = Duration.ofSeconds(30);
     private int workers = 4;
     private long around;
 
@@ -111,6 +112,19 @@ public final class PagerProcessBuilder {
     }
 
     /**
+     * How long one call of the loader may take before its pages have failed, see {@link RemotePagerBuilder#loadTimeout}. 30
+     * seconds unless set. Who touches such a page waits as long, and so does a safepoint of this JVM.
+     *
+     * @param timeout more than nothing
+     * @return this builder
+     */
+    public PagerProcessBuilder loadTimeout(Duration timeout) {
+        SocketDescriptor.nanos(timeout);
+        loadTimeout = timeout;
+        return this;
+    }
+
+    /**
      * What this JVM gets for a page that cannot be had. {@link LoadFailurePolicy#END} unless set: SIGKILL from the child, after
      * a line in its log; SIGABRT, after a line on standard error, when no child can be had any more. With {@link
      * LoadFailurePolicy#FILL} the page reads as the pattern, and fetch, prefetch, check and close throw.
@@ -168,7 +182,7 @@ public final class PagerProcessBuilder {
         command.addAll(List.of(Long.toString(ProcessHandle.current().pid()), Long.toString(owner.address()),
                 Long.toString(owner.length()), Long.toString(owner.pageSize()), Integer.toString(workers),
                         Long.toString(around),
-                failurePolicy.name(), loader.getName()));
+                failurePolicy.name(), loadTimeout.toString(), loader.getName()));
         command.addAll(arguments);
         return command;
     }

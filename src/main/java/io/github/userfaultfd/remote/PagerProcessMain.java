@@ -8,12 +8,13 @@ import java.lang.reflect.Constructor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 
 /** The child of a {@link PagerProcess}. Serves until its parent closes the socket or dies. */
 final class PagerProcessMain {
-    private static final int FIRST_OF_LOADER = 8;
+    private static final int FIRST_OF_LOADER = 9;
 
     private PagerProcessMain() {}
 
@@ -28,7 +29,7 @@ final class PagerProcessMain {
                 ReceivedDescriptors none = new ReceivedDescriptors(0)) {
             RemotePager pager = RemotePager.of(loader).workers(Integer.parseInt(arguments[4]))
                     .faultAround(Long.parseLong(arguments[5]))
-                    .onFailure(LoadFailurePolicy.valueOf(arguments[6]))
+                    .onFailure(LoadFailurePolicy.valueOf(arguments[6])).loadTimeout(Duration.parse(arguments[7]))
                     .failureListener(failure -> tell(control, Abi.CHILD_FAILED, failure.offset(), failure.cause().toString()))
                     .start();
             ServedProcess served = pager.serve(Uffd.adopt(Abi.CHILD_UFFD), parent, List.of(mapping));

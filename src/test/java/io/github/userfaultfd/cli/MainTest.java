@@ -4,6 +4,7 @@ package io.github.userfaultfd.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.remote.PageLoaders;
 import io.github.userfaultfd.support.Output;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -71,6 +72,29 @@ class MainTest {
                 run("demo", "a", "b"));
         assertEquals(new Output(MISUSED, "", "userfaultfd: demo takes one FILE at most, not --fast\n" + usage),
                 run("demo", "--fast"));
+    }
+
+    @Test
+    void compressMakesAFileOfFrames() throws Exception {
+        Path file = Files.write(scratch.resolve("file"), new byte[200_000]);
+        Path compressed = scratch.resolve("file.zst");
+        assertEquals(new Output(0, "", ""), withoutOutput(run("compress", file.toString(), compressed.toString())));
+        assertEquals(new Output(0, "", ""), withoutOutput(run("compress", file.toString(), compressed.toString(), "-3")));
+        try (PageLoaders.Closeable loader = PageLoaders.zstd(compressed)) {
+            assertEquals(200_000, loader.size());
+        }
+        for (String[] each : new String[][] {{"compress"}, {"compress", "a"}, {"compress", "a", "b", "x"},
+            {"compress", "a", "b", "1", "2"}}) {
+            assertEquals(MISUSED, run(each).exit());
+        }
+        assertEquals(new Output(FAILED, "", "userfaultfd: compress: java.nio.file.NoSuchFileException: " + scratch.resolve("none")
+                + "\n"), run("compress", scratch.resolve("none").toString(), "b"));
+        assertEquals(FAILED, run("compress", file.toString(), compressed.toString(), "100").exit());
+    }
+
+    private static Output withoutOutput(Output output) {
+        assertTrue(output.out().contains(" bytes of 200000\n"), output::toString);
+        return new Output(output.exit(), "", output.err());
     }
 
     /** Around the sizes where the demo's reading changes: a long, a header, a page, a piece. */

@@ -16,6 +16,7 @@ import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -30,6 +31,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import net.jpountz.lz4.LZ4FrameOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -345,6 +347,20 @@ class FirecrackerHandlerTest {
         String replaying = command(file, "--prefetch", trace.toString());
         assertTrue(replaying.contains("prefetch of TouchTrace"), replaying);
         assertFalse(replaying.contains(" 0 of them ahead"), replaying);
+    }
+
+    @Test
+    void asACommandWithCompressedMemory() throws Exception {
+        Path file = memory(PAGE, PAGES);
+        Path compressed = directory.resolve("memory.zst");
+        assertEquals(0, new ChildJvm().run(DEADLINE, "io.github.userfaultfd.cli.Main", "compress", file.toString(),
+                compressed.toString(), "1").assertExit(0).output().indexOf(compressed + ": "));
+        assertTrue(command(compressed).contains("memory from " + compressed + ", " + Files.size(file) + " bytes"));
+        Path lz4 = directory.resolve("memory.lz4");
+        try (OutputStream out = new LZ4FrameOutputStream(Files.newOutputStream(lz4), LZ4FrameOutputStream.BLOCKSIZE.SIZE_64KB)) {
+            Files.copy(file, out);
+        }
+        assertTrue(command(lz4).contains("memory from " + lz4 + ", " + Files.size(file) + " bytes"));
     }
 
     private String command(Path file, String... more) throws Exception {

@@ -22,11 +22,14 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Faults of Java code resolved by Java code of another JVM; whatever may hang runs in a child JVM that has a deadline. */
@@ -178,6 +181,10 @@ class PagerProcessTest {
                 if (how.equals("exit")) {
                     Runtime.getRuntime().halt(7);
                 }
+                if (how.equals("short")) {
+                    page.putLong(3);
+                    return;
+                }
                 throw new IOException("page three is bad");
             }
             while (page.hasRemaining()) {
@@ -220,11 +227,12 @@ class PagerProcessTest {
                 .run(DEADLINE, ReadsBad.class, how, policy.name());
     }
 
-    @Test
-    void aPageThatCannotBeLoadedReadsAsThePatternOnDemand() throws Exception {
-        String output = readBad("throws", LoadFailurePolicy.FILL).assertExit(0).output();
+    @ParameterizedTest
+    @CsvSource({"throws, page three is bad", "short, the loader gave 8 bytes of"})
+    void aPageThatCannotBeLoadedReadsAsThePatternOnDemand(String how, String why) throws Exception {
+        String output = readBad(how, LoadFailurePolicy.FILL).assertExit(0).output();
         assertTrue(output.contains("page 3 is fa17edfa17edfa17"), output);
-        assertTrue(output.contains("offset " + 3 * PAGE) && output.contains("page three is bad"), output);
+        assertTrue(output.contains("offset " + 3 * PAGE) && output.contains(why), output);
         assertTrue(output.contains("close threw\npage 2 is right"), output);
     }
 
@@ -243,6 +251,70 @@ class PagerProcessTest {
         ChildJvm.Result aborted = readBad("exit", LoadFailurePolicy.END).assertExit(128 + 6);
         assertTrue(aborted.output().contains("userfaultfd: the pager process of the region at 0x"), aborted.output());
         assertFalse(aborted.output().contains("page 3"), aborted.output());
+    }
+
+    /** Page three takes until a file is there. */
+    static final class Slow implements PageLoader {
+        private final Path file;
+
+        Slow(String[] arguments) {
+            file = Path.of(arguments[0]);
+        }
+
+        @Override
+        public void load(long offset, ByteBuffer page) {
+            while (offset == 3 * PAGE && !Files.exists(file)) {
+                LockSupport.parkNanos(1_000_000);
+            }
+            while (page.hasRemaining()) {
+                page.putLong(word(offset + page.position()));
+            }
+        }
+    }
+
+    /** By fetch, from native code: a thread that waited in Java code would hold up this JVM's safepoints. */
+    @Test
+    void aSlowLoadHoldsUpOnlyWhoTouchesItsPage(@TempDir Path directory) throws Exception {
+        Path file = directory.resolve("go");
+        try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE);
+                PagerProcess pager = PagerProcess.of(region, Slow.class, file.toString()).workers(2).start()) {
+            CompletableFuture<Void> waits = CompletableFuture.runAsync(() -> {
+                try {
+                    region.fetch(3 * PAGE, PAGE);
+                } catch (IOException e) {
+                    throw new java.io.UncheckedIOException(e);
+                }
+            });
+            for (int page : new int[] {4, 2, 9, 0, 1, 5, 6, 7, 8}) {
+                pager.prefetch(page * PAGE, PAGE);
+                assertTrue(isRight(region, page));
+            }
+            assertFalse(waits.isDone());
+            Files.createFile(file);
+            waits.get();
+            assertTrue(isRight(region, 3));
+        }
+    }
+
+    @Test
+    void aLoadThatTakesTooLongIsAFailure(@TempDir Path directory) throws Exception {
+        Path never = directory.resolve("never");
+        try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
+            PagerProcess pager = PagerProcess.of(region, Slow.class, never.toString()).workers(2)
+                    .loadTimeout(Duration.ofSeconds(2)).onFailure(LoadFailurePolicy.FILL).start();
+            Soon.assertTrue(() -> {
+                try {
+                    region.fetch(3 * PAGE, PAGE);
+                    return false;
+                } catch (IOException e) {
+                    return e.getMessage().contains("longer than PT2S");
+                }
+            }, () -> "no failure of " + pager);
+            assertEquals(LoadFailurePolicy.PATTERN, region.asByteBuffer(3 * PAGE, 8).getLong(0));
+            pager.prefetch(4 * PAGE, 0);
+            assertThrows(UffdException.class, pager::close);
+            assertTrue(isRight(region, 4));
+        }
     }
 
     /** In this JVM: nothing faults in Java code here. */

@@ -189,8 +189,10 @@ final class EventReader {
                 from--;
             }
             states.busy.set(from, to);
-            // With its window: what of it was touched afterwards, no fault tells.
-            trace.add(states.offset(from), (to - from) * pageSize);
+            // With its window: what of it was touched afterwards, no fault tells. Not again what was thrown away since.
+            if (!states.placed.get(page)) {
+                trace.add(states.offset(from), (to - from) * pageSize);
+            }
         }
         queue.add(new LoadTask(states, from, to - from, null));
         return states.address(to);

@@ -11,6 +11,7 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
+import java.util.BitSet;
 import java.util.concurrent.locks.LockSupport;
 
 /** Puts pages in place in the other process, or gives it what the policy says. Any thread that has settled the task. */
@@ -51,6 +52,9 @@ final class PageFiller {
             if (e.errno() == Abi.ESRCH) {
                 process.died();
                 over(task, e);
+            } else if (e.errno() == Abi.EBADF) {
+                // Not this page's failure: without the descriptor there is no service at all.
+                process.broken(e);
             } else {
                 fail(task, done, e);
             }
@@ -212,25 +216,30 @@ final class PageFiller {
         }
     }
 
-    /** Nothing is loaded any more: every page that was never put in place gets what the policy says. */
-    void giveUp(Throwable why) throws IOException {
-        if (!table.isAnyMissing()) {
+    /**
+     * Nothing is loaded any more: every page that was never put in place gets what the policy says.
+     *
+     * @param placedAreThere false if somebody may be waiting for a page that was put in place and thrown away since, too
+     */
+    void giveUp(Throwable why, boolean placedAreThere) throws IOException {
+        if (placedAreThere && !table.isAnyMissing()) {
             return;
         }
         PageStates first = table.mappings().iterator().next();
         LoadFailure failure = new LoadFailure(first.mapping.offset(), first.mapping.length(), why);
-        ServedProcess.LOG.log(Level.ERROR, process.name() + " still has pages that were never loaded; policy "
-                + process.options.failurePolicy + ": " + why.getMessage());
+        ServedProcess.LOG.log(Level.ERROR, process.name() + (placedAreThere ? " still has" : " may have")
+                + " pages that were never loaded; policy " + process.options.failurePolicy + ": " + why.getMessage());
         process.failed(failure);
         if (process.options.failurePolicy == LoadFailurePolicy.END && process.kill()) {
             return;
         }
         for (PageStates each : table.mappings()) {
-            for (int from = each.placed.nextClearBit(0); from < each.pages();) {
-                int next = each.placed.nextSetBit(from);
+            BitSet there = placedAreThere ? each.placed : new BitSet();
+            for (int from = there.nextClearBit(0); from < each.pages();) {
+                int next = there.nextSetBit(from);
                 int to = next < 0 ? each.pages() : next;
                 apply(new LoadTask(each, from, to - from, null), 0);
-                from = each.placed.nextClearBit(to);
+                from = there.nextClearBit(to);
             }
             uffd.wake(each.mapping.address(), each.mapping.length());
         }

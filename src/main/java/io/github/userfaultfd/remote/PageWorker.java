@@ -23,6 +23,15 @@ final class PageWorker implements Runnable {
 
     @Override
     public void run() {
+        try {
+            work();
+        } catch (Error e) {
+            // Out of memory, for example: a fault must not stay unanswered.
+            process.broken(e);
+        }
+    }
+
+    private void work() {
         for (LoadTask task = next(); task != null; task = next()) {
             task.starts();
             Throwable failure = load(task);

@@ -16,6 +16,9 @@ import java.util.List;
 final class PagerProcessMain {
     private static final int FIRST_OF_LOADER = 9;
 
+    /** The exit code of a child that cannot serve any more; another one takes its place. */
+    private static final int BROKEN = 70;
+
     private PagerProcessMain() {}
 
     /** Started by {@link PagerProcessBuilder#command}. */
@@ -31,7 +34,7 @@ final class PagerProcessMain {
                     .faultAround(Long.parseLong(arguments[5]))
                     .onFailure(LoadFailurePolicy.valueOf(arguments[6])).loadTimeout(Duration.parse(arguments[7]))
                     .failureListener(failure -> tell(control, Abi.CHILD_FAILED, failure.offset(), failure.cause().toString()))
-                    .start();
+                    .whenBroken(e -> Runtime.getRuntime().halt(BROKEN)).start();
             ServedProcess served = pager.serve(Uffd.adopt(Abi.CHILD_UFFD), parent, List.of(mapping));
             tell(control, Abi.CHILD_READY, 0, "");
             loadAhead(served, control, none);

@@ -18,6 +18,9 @@ public final class RemotePagerBuilder {
     Duration loadTimeout = Duration.ofSeconds(30);
     Duration retryTimeout = Duration.ofSeconds(10);
 
+    /** What to do when the service cannot go on; null: the failure policy for each page that may be missing. */
+    Consumer<Throwable> whenBroken;
+
     RemotePagerBuilder(PageLoader loader) {
         this.loader = Objects.requireNonNull(loader, "loader");
     }
@@ -95,6 +98,11 @@ public final class RemotePagerBuilder {
     public RemotePagerBuilder retryTimeout(Duration timeout) {
         SocketDescriptor.nanos(timeout);
         retryTimeout = timeout;
+        return this;
+    }
+
+    RemotePagerBuilder whenBroken(Consumer<Throwable> action) {
+        whenBroken = action;
         return this;
     }
 

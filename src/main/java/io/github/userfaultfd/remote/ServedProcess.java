@@ -106,13 +106,20 @@ public final class ServedProcess implements AutoCloseable {
     }
 
     /** The service cannot go on. What is not there would be waited for for ever: so that is a failure of all of it. */
-    private void broken(Throwable e) {
+    void broken(Throwable e) {
         if (e instanceof UffdException refused && refused.errno() == Abi.ESRCH) {
             dead = true;
             return;
         }
-        LOG.log(Level.ERROR, "the service of " + name + " ends", e);
-        giveUp(e);
+        try {
+            LOG.log(Level.ERROR, "the service of " + name + " ends", e);
+        } finally {
+            if (options.whenBroken != null) {
+                options.whenBroken.accept(e);
+            }
+            giveUp(e, false);
+            closing = true;
+        }
     }
 
     private void tick() throws IOException {
@@ -280,14 +287,14 @@ public final class ServedProcess implements AutoCloseable {
     @Override
     public void close() {
         if (!released.get() && !dead && !closing) {
-            giveUp(new IOException("the service was closed"));
+            giveUp(new IOException("the service was closed"), true);
         }
         stop();
     }
 
-    private void giveUp(Throwable why) {
+    private void giveUp(Throwable why, boolean placedAreThere) {
         try {
-            filler.giveUp(why);
+            filler.giveUp(why, placedAreThere);
         } catch (IOException e) {
             LOG.log(Level.ERROR, "cannot give the missing pages of " + name + " up", e);
         }

@@ -10,6 +10,7 @@ import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.ChildJvm;
@@ -269,6 +270,37 @@ class PagerProcessTest {
             while (page.hasRemaining()) {
                 page.putLong(word(offset + page.position()));
             }
+        }
+    }
+
+    /** The first child of each loses its descriptor while it loads page three: it lives on and cannot serve. */
+    static final class Breaks implements PageLoader {
+        private final Path file;
+
+        Breaks(String[] arguments) {
+            file = Path.of(arguments[0]);
+        }
+
+        @Override
+        public void load(long offset, ByteBuffer page) throws IOException {
+            if (offset == 3 * PAGE && !Files.exists(file)) {
+                Files.createFile(file);
+                Native.close(Abi.CHILD_UFFD);
+            }
+            while (page.hasRemaining()) {
+                page.putLong(word(offset + page.position()));
+            }
+        }
+    }
+
+    @Test
+    void aChildThatCannotServeAnyMoreIsReplaced(@TempDir Path directory) throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE);
+                PagerProcess pager = PagerProcess.start(region, Breaks.class, directory.resolve("broken").toString())) {
+            pager.prefetch(2 * PAGE, PAGE);
+            region.fetch(3 * PAGE, PAGE);
+            assertTrue(isRight(region, 3));
+            assertEquals(1, pager.restarts());
         }
     }
 

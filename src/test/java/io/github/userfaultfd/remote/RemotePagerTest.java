@@ -341,6 +341,38 @@ class RemotePagerTest {
     }
 
     @Test
+    void aTraceHasFirstTouchesOnly() throws Exception {
+        try (RemotePager pager = RemotePager.of(RemotePagerTest::fill).start(); ServedProcess served = serve(pager)) {
+            for (int i = 0; i < 50; i++) {
+                assertRight(7);
+                assertRight(20);
+                assertSoon(2 * i + 2, () -> served.stats().pages());
+                region.discard(0, region.size());
+            }
+            assertEquals(2, served.trace().size());
+            served.finish();
+        }
+    }
+
+    /** Whoever waits for a page of a service that broke down is not left waiting, even if the page was there before. */
+    @Test
+    void aServiceThatBreaksDownIsAFailureOfAllPages() throws Exception {
+        try (RemotePager pager = RemotePager.of(RemotePagerTest::fill).onFailure(LoadFailurePolicy.FILL).start();
+                ServedProcess served = serve(pager)) {
+            for (int page = 0; page < PAGES; page++) {
+                assertRight(page);
+            }
+            assertSoon(PAGES, () -> served.stats().pages());
+            region.discard(9 * PAGE, PAGE);
+            served.broken(new OutOfMemoryError("meant"));
+            assertPattern(9);
+            assertRight(10);
+            assertTrue(served.awaitEnd(Duration.ofMinutes(1)));
+            assertTrue(served.failure().orElseThrow().cause().getMessage().contains("meant"));
+        }
+    }
+
+    @Test
     void aPrefetchThatFailsLeavesThePageToTheFault() throws Exception {
         AtomicInteger tries = new AtomicInteger();
         PageLoader loader = (offset, page) -> {

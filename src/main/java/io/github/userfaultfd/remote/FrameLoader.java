@@ -25,7 +25,7 @@ abstract class FrameLoader implements PageLoaders.Closeable {
         /**
          * Fills the rest of a direct buffer with the whole content of a frame.
          *
-         * @param from the compressed frame, direct, from position to limit
+         * @param from the compressed frame, direct, from 0 to limit
          * @return bytes put, which are fewer if the frame has less
          * @throws IOException saying what is wrong with the frame
          */

@@ -22,6 +22,7 @@ final class ZstdLoader extends FrameLoader {
     static final int HAS_CHECKSUMS = 0x80;
     static final int MOST_FRAMES = 0x8000000;
 
+    private static final int FRAME_MAGIC = 0xFD2FB528;
     private static final int RESERVED = 0x7C;
     private static final int ENTRY_BYTES = 8;
     private static final int CHECKSUM_BYTES = 4;
@@ -125,8 +126,7 @@ final class ZstdLoader extends FrameLoader {
         return new Decompressor() {
             @Override
             public int decompress(int frame, ByteBuffer from, ByteBuffer to) throws IOException {
-                int made = context.decompressDirectByteBuffer(to, to.position(), to.remaining(), from, from.position(),
-                        from.remaining());
+                int made = context.decompressDirectByteBuffer(to, to.position(), to.remaining(), from, 0, from.limit());
                 if (checksums != null && checksum(from, to, made) != checksums[frame]) {
                     throw new IOException("its checksum is not that of the seek table");
                 }
@@ -142,8 +142,9 @@ final class ZstdLoader extends FrameLoader {
 
     /** A frame that has a checksum of its own has been checked against that: it is the same number, in the last bytes. */
     private static int checksum(ByteBuffer from, ByteBuffer to, int made) throws IOException {
-        if (from.remaining() > DESCRIPTOR_AT && (from.get(from.position() + DESCRIPTOR_AT) & FRAME_HAS_CHECKSUM) != 0) {
-            return from.order(ByteOrder.LITTLE_ENDIAN).getInt(from.limit() - CHECKSUM_BYTES);
+        from.order(ByteOrder.LITTLE_ENDIAN);
+        if (from.limit() > DESCRIPTOR_AT && from.getInt(0) == FRAME_MAGIC && (from.get(DESCRIPTOR_AT) & FRAME_HAS_CHECKSUM) != 0) {
+            return from.getInt(from.limit() - CHECKSUM_BYTES);
         }
         return PageLoaders.needing(PageLoaders.LZ4, "the checksums of this file",
                 () -> (int) XXHashFactory.fastestInstance().hash64().hash(to, to.position(), made, 0));

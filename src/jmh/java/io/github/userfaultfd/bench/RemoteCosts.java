@@ -162,7 +162,11 @@ public final class RemoteCosts {
             source.fetch(0, source.size());
             try (Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).engine(engine)
                     .faultAround(PAGE).start()) {
-                return touchAll(region);
+                long[] result = touchAll(region);
+                if (pager.stats().failed() != 0) {
+                    throw new AssertionError(pager.stats());
+                }
+                return result;
             }
         }
     }

@@ -13,12 +13,11 @@ import org.HdrHistogram.Histogram;
 
 /** A region whose pages are missing, and somebody who fills each with ones when it is touched. */
 final class PagedMemory implements AutoCloseable {
-    /** What is copied from: memory of ones, kept for the next use. */
-    private static MemoryRegion source;
-
     private final Engine engine;
     private final Memory memory;
     private final MemoryRegion region;
+    /** What is copied from, new memory each time as in C: what a page costs depends on where its memory happens to be. */
+    private final MemoryRegion source;
     private final JavaHandler handler;
     private final ByteBuffer buffer;
     private final int page;
@@ -35,7 +34,10 @@ final class PagedMemory implements AutoCloseable {
         region = map(memory, pages);
         page = (int) region.pageSize();
         buffer = region.asByteBuffer(0, Math.toIntExact(region.size()));
-        if (memory == Memory.CONTINUE) {
+        source = memory == Memory.CONTINUE ? null : MemoryRegion.anonymous(region.size());
+        if (source != null) {
+            fill(source.asByteBuffer(0, buffer.capacity()));
+        } else {
             fill(region.asAliasByteBuffer(0, buffer.capacity()));
         }
         handler = start(around);
@@ -61,28 +63,15 @@ final class PagedMemory implements AutoCloseable {
         }
     }
 
-    private static synchronized MemoryRegion source(long bytes) throws IOException {
-        if (source == null || source.size() < bytes) {
-            if (source != null) {
-                source.close();
-            }
-            source = MemoryRegion.anonymous(bytes);
-            fill(source.asByteBuffer(0, Math.toIntExact(bytes)));
-        }
-        return source;
-    }
-
     /** Starts what engine it is; the pagers live as long as the region. */
     private JavaHandler start(int around) throws IOException {
         if (engine.isJava()) {
-            long from = memory == Memory.CONTINUE ? 0 : source(region.size()).address();
-            return new JavaHandler(region, from, around * region.pageSize(), engine == Engine.POLL);
+            return new JavaHandler(region, source == null ? 0 : source.address(), around * region.pageSize(), engine == Engine.POLL);
         }
-        if (memory == Memory.CONTINUE) {
+        if (source == null) {
             throw new IllegalArgumentException("a pager fills by UFFDIO_COPY: " + engine + " has no " + memory);
         }
-        MemoryRegion ones = source(region.size());
-        Pager.of(region, PageSource.memory(ones.address(), region.size()))
+        Pager.of(region, PageSource.memory(source.address(), region.size()))
                 .engine(engine == Engine.INLINE ? FaultEngine.INLINE : FaultEngine.THREAD)
                 .faultAround(around * region.pageSize()).start();
         return null;
@@ -186,5 +175,8 @@ final class PagedMemory implements AutoCloseable {
             handler.close();
         }
         region.close();
+        if (source != null) {
+            source.close();
+        }
     }
 }

@@ -6,6 +6,8 @@ import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.paging.PagerBuilder;
 import java.io.IOException;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -131,9 +133,19 @@ final class Reading {
         long apply(ByteBuffer bytes);
     }
 
+    /** The buffers of earlier rounds are unmapped by a thread of the JVM, which would hold up whoever faults meanwhile. */
+    private static void awaitFreed() throws InterruptedException {
+        for (BufferPoolMXBean pool : ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class)) {
+            for (int i = 0; i < 200 && pool.getMemoryUsed() > PIECE; i++) {
+                System.gc();
+                Thread.sleep(10);
+            }
+        }
+    }
+
     /** Nanoseconds from opening until done; {@code result} gets what was read, for comparing. What was opened is closed after. */
     static long time(Path file, Way way, Use use, long[] result) throws Exception {
-        System.gc(); // buffers of earlier rounds, outside of the time
+        awaitFreed();
         long start = System.nanoTime();
         Opened opened = way.open(file);
         result[0] = use.apply(opened.bytes());

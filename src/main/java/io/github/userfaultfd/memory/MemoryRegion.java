@@ -30,6 +30,8 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 public final class MemoryRegion implements AutoCloseable {
     /** Buffers are slices of one buffer for each window: it starts at a multiple of this and is as long as a buffer can be. */
     private static final long WINDOW = 1L << 30;
+    /** What an array of windows can cover; s390x has addresses for more. */
+    private static final long LONGEST = WINDOW * (1 << 20);
 
     private final RegionOwner owner;
     private final RegionBuffers buffers = RegionBuffers.create();
@@ -84,6 +86,9 @@ public final class MemoryRegion implements AutoCloseable {
 
     private static MemoryRegion map(String operation, int kind, long bytes, long page) throws UffdException {
         long length = Ranges.roundUp(operation, bytes, page);
+        if (length > LONGEST) {
+            throw new UffdException(operation, Abi.ENOMEM, "of " + length + " bytes", "no region is longer than " + LONGEST);
+        }
         Scratch memory = new Scratch(Abi.MEMORY_LONGS);
         int failed = (int) memory.pass(address -> Native.mapMemory(kind, length, page, address));
         if (failed < 0) {

@@ -67,14 +67,13 @@ class PagerTest {
     /** The statistics once they are still: with engine THREAD a reader goes on before the thread that woke it has counted. */
     private static PagerStats settled(Pager pager) throws InterruptedException {
         PagerStats last = pager.stats();
-        for (;;) {
-            Thread.sleep(5);
+        for (int same = 0; same < 10;) {
+            Thread.sleep(10);
             PagerStats now = pager.stats();
-            if (now.equals(last)) {
-                return now;
-            }
+            same = now.equals(last) ? same + 1 : 0;
             last = now;
         }
+        return last;
     }
 
     @ParameterizedTest

@@ -171,7 +171,7 @@ class CheckpointFilesTest {
                 }
                 pager.prefetch(0, model.length);
                 assertArrayEquals(model, content(region));
-                assertEquals(100, pager.stats().pages());
+                assertEquals(100, counted(pager, 100));
             }
         }
         // One fault brings the whole run that was read for it, and nothing else.
@@ -179,11 +179,16 @@ class CheckpointFilesTest {
                 Pager pager = Pager.of(region, PageSource.checkpoint(directory)).engine(engine).onClose(Close.DETACH).start()) {
             int run = CheckpointWriter.longestRun(PAGE) / PAGE;
             assertEquals(model[4 * run * PAGE], region.asByteBuffer(4L * run * PAGE, 1).get(0));
-            for (int i = 0; pager.stats().pages() < run && i < 1000; i++) {
-                Thread.sleep(1); // a thread counts after it has let the reader go on
-            }
-            assertEquals(run, pager.stats().pages());
+            assertEquals(run, counted(pager, run));
         }
+    }
+
+    /** The pages that were brought: waits for so many, as a thread counts after it has let the reader go on. */
+    private static long counted(Pager pager, int expected) throws InterruptedException {
+        for (int i = 0; pager.stats().pages() < expected && i < 1000; i++) {
+            Thread.sleep(1);
+        }
+        return pager.stats().pages();
     }
 
     @Test

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 // How long a fill goes on that the kernel refuses with EAGAIN: somebody changes the mappings, or forks, meanwhile.
@@ -90,6 +91,14 @@ static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
     return done < 0 ? (int)done : 0;
 }
 
+// No lock; any thread and signal handlers. Whether a page is there for certain: nothing has to be had from the source for it. 0 for one
+// that is there but swapped out.
+int uffd_fill_is_there(const struct uffd_paged *paged, size_t at)
+{
+    unsigned char in_core = 0;
+    return mincore((void *)(paged->region.base + at), 1, &in_core) == 0 && (in_core & 1);
+}
+
 // No lock; any thread and signal handlers. The window for a fault: aligned around the page, or from the page on, twice as long
 // as the last one if the access is where that one ended.
 static void choose_window(struct uffd_paged *paged, size_t at, struct uffd_stripe *stripe, size_t *start, size_t *end)
@@ -139,7 +148,8 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
             copy_run(paged, start, at, &lent, stripe);
         uffd_source_give_back(paged->source, &lent);
     }
-    if (done == -EEXIST) {
+    // A page that somebody else brought meanwhile is good, whatever became of the source.
+    if (done == -EEXIST || (done < 0 && uffd_fill_is_there(paged, at))) {
         uffd_wake(paged->fd, paged->region.base + at, paged->page);
         return UFFD_WAS_PRESENT;
     }
@@ -170,7 +180,7 @@ int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned in
         return atomic_load(&paged->ended) ? 0 : -ENOENT;
     if (failed < 0)
         uffd_fill_abort(paged, address, failed);
-    if (failed == UFFD_WAS_PRESENT && uffd_inline_is_stuck(&stripe->stuck, (address - region->base) & ~(paged->page - 1)))
+    if (failed == UFFD_WAS_PRESENT && uffd_inline_is_stuck(&stripe->stuck, region, (address - region->base) & ~(paged->page - 1)))
         uffd_fill_abort(paged, address, -EEXIST);
     count(&stripe->nanoseconds, uffd_nanoseconds() - start);
     return 0;
@@ -189,9 +199,13 @@ static int64_t lend_at(struct uffd_paged *paged, size_t at, struct uffd_lent *le
     return failed;
 }
 
-// No lock; any thread. Copies what is missing from `at` on, as far as it is lent.
+// No lock; any thread. Copies what is missing from `at` on, as far as it is lent. Nothing is lent for a page that is there.
 static int64_t copy_some(struct uffd_paged *paged, size_t at, size_t end, struct uffd_lent *lent, struct uffd_stripe *stripe)
 {
+    if (uffd_fill_is_there(paged, at)) {
+        count(&stripe->present, 1);
+        return -EEXIST;
+    }
     int64_t failed = lend_at(paged, at, lent);
     if (failed)
         return failed;

@@ -43,6 +43,7 @@ struct uffd_paged {
     struct uffd_stripe stripes[UFFD_STRIPES];
 };
 
+int uffd_fill_is_there(const struct uffd_paged *paged, size_t at);
 int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned stripe);
 int uffd_fill_range(struct uffd_paged *paged, size_t offset, size_t length);
 int uffd_fill_last(struct uffd_paged *paged);

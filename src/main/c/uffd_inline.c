@@ -170,12 +170,30 @@ unsigned uffd_stripe_here(void)
     return (unsigned)((stack ^ stack >> 4 ^ stack >> 8) % UFFD_STRIPES);
 }
 
-// No lock; any thread and signal handlers. Whether a place has faulted again and again for a second though nothing was to be done: a
-// loop that only SIGKILL would end. Readers of a page that is discarded all the time meet a few of these.
-int uffd_inline_is_stuck(struct uffd_stuck *stuck, size_t at)
+// No lock; any thread. Pages of a range were taken away, which lets them fault again.
+void uffd_inline_disturb(uintptr_t address, size_t length)
 {
-    if (atomic_load_explicit(&stuck->at, memory_order_relaxed) != at) {
+    unsigned stripe = uffd_stripe_here();
+    uint32_t entered = uffd_inline_enter(stripe);
+    struct table *table = atomic_load(&current);
+    for (size_t i = 0; table && i < table->size; i++) {
+        struct entry *entry = &table->entries[i];
+        struct uffd_region *region = atomic_load(&entry->region);
+        if (region && entry->base < address + length && address < entry->base + entry->length)
+            atomic_fetch_add(&region->disturbed, 1);
+    }
+    uffd_inline_exit(stripe, entered);
+}
+
+// No lock; any thread and signal handlers. Whether a place has faulted again and again for a second though nothing was to be done and
+// nobody did anything to its region meanwhile: a loop that only SIGKILL would end. Threads that come late are a few of these.
+int uffd_inline_is_stuck(struct uffd_stuck *stuck, struct uffd_region *region, size_t at)
+{
+    size_t disturbed = atomic_load(&region->disturbed);
+    if (atomic_load_explicit(&stuck->at, memory_order_relaxed) != at
+        || atomic_load_explicit(&stuck->disturbed, memory_order_relaxed) != disturbed) {
         atomic_store_explicit(&stuck->at, at, memory_order_relaxed);
+        atomic_store_explicit(&stuck->disturbed, disturbed, memory_order_relaxed);
         atomic_store_explicit(&stuck->count, 0, memory_order_relaxed);
     }
     uint32_t before = atomic_fetch_add_explicit(&stuck->count, 1, memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "uffd_bits.h"
 #include "uffd_dirty.h"
 #include "uffd_fill.h"
+#include "uffd_inline.h"
 #include "uffd_keeper.h"
 #include "uffd_memory.h"
 #include "uffd_pager.h"
@@ -327,9 +328,16 @@ NATIVE(jint, dirtyStop, STATIC, jlong dirty)
     return uffd_dirty_stop(at(dirty));
 }
 
+// No lock; any thread.
+static jint take_away(jlong address, jlong length, int advice)
+{
+    uffd_inline_disturb((uintptr_t)address, (size_t)length);
+    return uffd_memory_advise(at(address), (size_t)length, advice);
+}
+
 NATIVE(jint, discard, STATIC, jlong address, jlong length)
 {
-    return uffd_memory_advise(at(address), (size_t)length, MADV_DONTNEED);
+    return take_away(address, length, MADV_DONTNEED);
 }
 
 NATIVE(jint, interrupt, STATIC, jint fd)
@@ -482,7 +490,7 @@ NATIVE(jint, pollSocket, STATIC, jint fd, jboolean output, jlong nanoseconds)
 
 NATIVE(jint, punchHole, STATIC, jlong address, jlong length)
 {
-    return uffd_memory_advise(at(address), (size_t)length, MADV_REMOVE);
+    return take_away(address, length, MADV_REMOVE);
 }
 
 NATIVE(jint, readEvents, STATIC, jint fd, jlong buffer, jint capacity)

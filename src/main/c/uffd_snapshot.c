@@ -21,7 +21,7 @@ int uffd_snapshot_begin(struct uffd_wp *wp)
         memset(wp->kept, 0, uffd_bits_words(wp->pages) * sizeof(uint64_t));
         uffd_wp_collect(wp, 0, wp->region.length, wp->changed);
         for (size_t i = 0; i < wp->pages; i++)
-            atomic_store_explicit(&wp->states[i], UFFD_SNAP, memory_order_relaxed);
+            uffd_wp_settle(wp, i, 0, UFFD_SNAP);
     }
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
     return failed;
@@ -116,7 +116,7 @@ void uffd_snapshot_end(struct uffd_wp *wp)
 {
     uffd_wp_close_gate(wp);
     for (size_t i = 0; i < wp->pages; i++)
-        uffd_wp_publish(wp, i, uffd_wp_state(wp, i) & UFFD_OPEN);
+        uffd_wp_settle(wp, i, UFFD_OPEN, 0);
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
     uffd_saved_clear(&wp->saved);
 }

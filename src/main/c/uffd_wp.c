@@ -29,6 +29,8 @@ void UFFD_MOMENT(void);
 
 // From so many runs on, one for this many pages, protecting the whole range is faster than protecting each run (3,000 a GiB of 4 KiB).
 enum { PAGES_A_RUN = 87 };
+// In pages: 2 MiB of 64 KiB (ppc64le).
+enum { SMALLEST_HUGE_PAGE = 32 };
 
 // No lock; any thread and signal handlers.
 unsigned uffd_wp_state(struct uffd_wp *wp, size_t index)
@@ -49,10 +51,27 @@ int uffd_wp_take(struct uffd_wp *wp, size_t index)
     uint32_t state = atomic_load(&wp->states[index]);
     if ((state & UFFD_BUSY) || !atomic_compare_exchange_strong(&wp->states[index], &state, state | UFFD_BUSY))
         return 0;
+    UFFD_MOMENT();
     if (atomic_load(&wp->gate) == UFFD_GATE_OPEN)
         return 1;
+    UFFD_MOMENT();
     uffd_wp_publish(wp, index, state);
     return 0;
+}
+
+// Behind the closed gate. Keeps some of a page's state and adds some. Waits for who takes the page, only to find the gate closed and
+// give it back.
+void uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add)
+{
+    uint32_t state = atomic_load_explicit(&wp->states[index], memory_order_relaxed);
+    for (;;) {
+        if (state & UFFD_BUSY) {
+            sched_yield();
+            state = atomic_load(&wp->states[index]);
+        } else if (atomic_compare_exchange_weak(&wp->states[index], &state, (state & keep) | add)) {
+            return;
+        }
+    }
 }
 
 // Waits for pages that are taken; one thread at a time. Nobody takes a page afterwards until the gate is opened.
@@ -63,6 +82,7 @@ void uffd_wp_close_gate(struct uffd_wp *wp)
         while (uffd_wp_state(wp, i) & UFFD_BUSY)
             sched_yield();
     }
+    atomic_fetch_add(&wp->region.disturbed, 1);
     UFFD_MOMENT();
 }
 
@@ -141,7 +161,8 @@ static size_t take_ahead(struct uffd_wp *wp, size_t first, struct uffd_wp_stripe
 static int fill_missing(struct uffd_wp *wp, size_t index, uintptr_t address, unsigned stripe)
 {
     int taken = uffd_wp_state(wp, index) & UFFD_BUSY;
-    int filled = uffd_fill_fault(wp->paged, address, stripe);
+    int there = uffd_fill_is_there(wp->paged, index * wp->page);
+    int filled = there ? UFFD_WAS_PRESENT : uffd_fill_fault(wp->paged, address, stripe);
     if (filled < 0 && filled != -ENOENT)
         uffd_fill_abort(wp->paged, address, filled);
     if (filled != UFFD_WAS_PRESENT || !taken)
@@ -169,7 +190,7 @@ static int resolve(struct uffd_region *region, uintptr_t address, unsigned index
         return 0;
     }
     // An open page faults when the fault is older than its opening. One that does so for ever is not a write-protect fault.
-    if ((uffd_wp_state(wp, first) & UFFD_OPEN) && uffd_inline_is_stuck(&stripe->stuck, first)) {
+    if ((uffd_wp_state(wp, first) & UFFD_OPEN) && uffd_inline_is_stuck(&stripe->stuck, region, first)) {
         uffd_wp_publish(wp, first, uffd_wp_state(wp, first));
         return -ENOENT;
     }
@@ -202,12 +223,21 @@ int uffd_wp_open(struct uffd_wp *wp, size_t offset, size_t length)
     return 0;
 }
 
-// No lock; one thread. Reads a byte of each open page, so that there is something to protect.
+// No lock; one thread. Reads a byte of each open page, so that there is something to protect. Huge zero pages from before are split
+// first, which lifting the protection of one page of theirs does: kernels that need this forget to protect their parts.
 void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to)
 {
-    for (size_t i = from; wp->populate && i < to; i++) {
-        if (uffd_wp_state(wp, i) & UFFD_OPEN)
-            (void)atomic_load_explicit((_Atomic(char) *)(wp->region.base + i * wp->page), memory_order_relaxed);
+    if (!wp->populate)
+        return;
+    (void)madvise((void *)(wp->region.base + from * wp->page), (to - from) * wp->page, MADV_NOHUGEPAGE);
+    size_t split = SIZE_MAX;
+    for (size_t i = from; i < to; i++) {
+        if (!(uffd_wp_state(wp, i) & UFFD_OPEN))
+            continue;
+        if (i / SMALLEST_HUGE_PAGE != split)
+            (void)uffd_writeprotect(wp->fd, wp->region.base + i * wp->page, wp->page, 0);
+        split = i / SMALLEST_HUGE_PAGE;
+        (void)atomic_load_explicit((_Atomic(char) *)(wp->region.base + i * wp->page), memory_order_relaxed);
     }
 }
 
@@ -258,7 +288,7 @@ int uffd_wp_collect_and_protect(struct uffd_wp *wp, size_t offset, size_t length
     if (!failed) {
         uffd_wp_collect(wp, offset, length, written);
         for (size_t i = from; i < to; i++)
-            uffd_wp_publish(wp, i, uffd_wp_state(wp, i) & ~(unsigned)UFFD_OPEN);
+            uffd_wp_settle(wp, i, ~(unsigned)UFFD_OPEN, 0);
     }
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
     return failed;
@@ -288,7 +318,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     if (!wp)
         return -ENOMEM;
     memset(wp, 0, sizeof *wp);
-    wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve };
+    wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve, 0 };
     wp->fd = (int)options->fd;
     wp->paged = options->pager ? uffd_pager_paged((struct uffd_pager *)(intptr_t)options->pager) : NULL;
     wp->page = (size_t)options->page;
@@ -343,12 +373,12 @@ static int begin(struct uffd_wp *wp, int unchanged)
     int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, mode);
     if (ioctls < 0)
         return (int)ioctls;
-    protect_fills(wp, 1);
     int failed = 0;
     if (wp->paged)
         uffd_inline_replace(&wp->paged->region, &wp->region);
     else
         failed = uffd_inline_add(&wp->region);
+    protect_fills(wp, 1);
     if (!failed && unchanged)
         failed = uffd_wp_collect_and_protect(wp, 0, wp->region.length, wp->changed);
     if (failed) {

@@ -9,7 +9,7 @@
 
 // What a page's state says. Only who has set BUSY protects, opens or changes the state.
 enum {
-    UFFD_BUSY = 1,
+    UFFD_BUSY = 1,     // whoever meets it at a closed gate is about to give the page back as it was
     UFFD_OPEN = 2,     // writable, so written since the last protecting
     UFFD_SNAP = 4,     // the running snapshot needs it
     UFFD_IN_MEMORY = 8,
@@ -28,7 +28,7 @@ struct uffd_wp_options {
     int64_t ahead;      // bytes opened at most for one write if it goes on where the last one ended
     int64_t limit;      // bytes of saved pages in memory
     int64_t spill;      // a file for the others, which is taken over if the start succeeds, or -1
-    int64_t populate;   // the kernel does not protect pages that were never touched, so they are touched first
+    int64_t populate;   // the kernel does not protect pages that were never touched, so they are touched first, as small pages
     int64_t unchanged;  // protected at once: what is there counts as not written
     int64_t pager;      // the struct uffd_pager * that brings the region's pages inline, whose descriptor fd is; or 0
 };
@@ -66,6 +66,7 @@ void uffd_wp_free(struct uffd_wp *wp);
 // For snapshots.
 int uffd_wp_take(struct uffd_wp *wp, size_t index);
 void uffd_wp_publish(struct uffd_wp *wp, size_t index, unsigned state);
+void uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add);
 unsigned uffd_wp_state(struct uffd_wp *wp, size_t index);
 void uffd_wp_close_gate(struct uffd_wp *wp);
 void uffd_wp_open_gate(struct uffd_wp *wp, uint32_t as);

@@ -70,6 +70,12 @@ public final class RegionOwner implements Runnable {
         void regionCloses();
     }
 
+    /** Makes a service. */
+    public interface Start<T> {
+        /** {@return the service, running} */
+        T run() throws IOException;
+    }
+
     /** Takes over mappings that were just made; {@code memory} has what {@code Native.mapMemory} told. */
     public RegionOwner(int kind, long length, long pageSize, Scratch memory) {
         this.kind = kind;
@@ -153,6 +159,18 @@ public final class RegionOwner implements Runnable {
     /** Held while a service starts, so that a region that closes meets none which is half made. */
     public Object startLock() {
         return startLock;
+    }
+
+    /** Starts a service that protects pages. Nobody may discard pages meanwhile: they would lose the protection they just got. */
+    public <T> T startProtecting(Start<T> start) throws IOException {
+        synchronized (startLock) {
+            pages.writeLock().lock();
+            try {
+                return start.run();
+            } finally {
+                pages.writeLock().unlock();
+            }
+        }
     }
 
     /** Notes who resolves the faults from now on. */

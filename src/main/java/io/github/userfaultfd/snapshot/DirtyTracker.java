@@ -40,7 +40,8 @@ import java.util.Objects;
  *
  * <p>A region that a {@code Pager} with engine INLINE fills can be tracked too, as on older kernels: start the pager first and close it
  * last. Methods can be called from any
- * thread, one at a time; on a closed tracker they throw {@link IllegalStateException}.
+ * thread; a second scan waits for the first. On a closed tracker they throw {@link IllegalStateException}. Consumers are called
+ * without a lock, so the tracker and the region can be closed meanwhile; the scan then throws.
  *
  * @see <a href="https://docs.kernel.org/admin-guide/mm/pagemap.html">PAGEMAP_SCAN, admin-guide/mm/pagemap.rst</a>
  */
@@ -53,7 +54,8 @@ public final class DirtyTracker implements AutoCloseable {
     private final WriteProtect protect;
     private final Scratch ranges = new Scratch(RANGES * Abi.RANGE_LONGS);
     private long handle;
-    private boolean scanning;
+    /** Who has a scan under way, null if nobody does. */
+    private Thread scanner;
 
     private final class Service implements RegionOwner.Service {
         @Override
@@ -166,9 +168,7 @@ public final class DirtyTracker implements AutoCloseable {
         }
         owner.enter();
         try {
-            synchronized (owner.startLock()) {
-                return start.by(owner);
-            }
+            return owner.startProtecting(() -> start.by(owner));
         } finally {
             owner.exit();
         }
@@ -229,42 +229,51 @@ public final class DirtyTracker implements AutoCloseable {
         Ranges.checkInside(operation, offset, length, owner.length());
     }
 
-    private synchronized void scan(long offset, long length, boolean rearm, RangeConsumer consumer) {
+    private void scan(long offset, long length, boolean rearm, RangeConsumer consumer) {
         Objects.requireNonNull(consumer, "consumer");
-        requireOpen();
-        if (scanning) {
-            throw new IllegalStateException("a consumer cannot ask the tracker that it is called by: " + this);
-        }
-        scanning = true;
+        beginScan(offset, length, rearm);
+        boolean done = false;
         try {
-            scanAndGive(offset, length, rearm, consumer);
+            for (int count = RANGES; count == RANGES;) {
+                count = nextRanges();
+                give(count, consumer);
+            }
+            done = true;
         } finally {
-            scanning = false;
+            endScan(!done && rearm);
         }
     }
 
-    private void scanAndGive(long offset, long length, boolean rearm, RangeConsumer consumer) {
+    private synchronized void beginScan(long offset, long length, boolean rearm) {
+        if (scanner == Thread.currentThread()) {
+            throw new IllegalStateException("a consumer cannot ask the tracker that it is called by: " + this);
+        }
+        boolean interrupted = false;
+        while (scanner != null) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        requireOpen();
         int failed = Native.dirtyScan(handle, offset, length, rearm);
         if (failed < 0) {
             System.getLogger("io.github.userfaultfd").log(Level.WARNING, "a scan failed (errno " + -failed
                     + "), so everything counts as written: " + this);
         }
-        boolean done = false;
-        try {
-            while (give(consumer)) {
-                requireOpen(); // the consumer may have closed it
-            }
-            done = true;
-        } finally {
-            if (!done && rearm && handle != 0) {
-                Native.dirtyKeep(handle);
-            }
-        }
+        scanner = Thread.currentThread();
     }
 
-    /** Gives some ranges; false when there are no more. */
-    private boolean give(RangeConsumer consumer) {
-        int count = (int) ranges.pass(address -> Native.dirtyRanges(handle, address, RANGES));
+    private synchronized int nextRanges() {
+        requireOpen(); // the consumer, or another thread, may have closed it
+        return (int) ranges.pass(address -> Native.dirtyRanges(handle, address, RANGES));
+    }
+
+    private void give(int count, RangeConsumer consumer) {
         int given = 0;
         try {
             while (given < count) {
@@ -272,12 +281,19 @@ public final class DirtyTracker implements AutoCloseable {
                 consumer.accept(ranges.get(at + Abi.RANGE_OFFSET), ranges.get(at + Abi.RANGE_LENGTH));
             }
         } finally {
-            for (; given < count && handle != 0; given++) {
+            for (; given < count; given++) {
                 int at = given * Abi.RANGE_LONGS;
                 mark(ranges.get(at + Abi.RANGE_OFFSET), ranges.get(at + Abi.RANGE_LENGTH));
             }
         }
-        return count == RANGES;
+    }
+
+    private synchronized void endScan(boolean keep) {
+        scanner = null;
+        notifyAll();
+        if (keep && handle != 0) {
+            Native.dirtyKeep(handle);
+        }
     }
 
     private synchronized void mark(long offset, long length) {

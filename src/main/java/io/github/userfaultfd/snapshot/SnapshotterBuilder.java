@@ -93,8 +93,6 @@ public final class SnapshotterBuilder {
      *     engine INLINE, or it is closed
      */
     public Snapshotter start() throws IOException {
-        synchronized (owner.startLock()) {
-            return new Snapshotter(this);
-        }
+        return owner.startProtecting(() -> new Snapshotter(this));
     }
 }

@@ -20,7 +20,7 @@ import java.util.Set;
 
 /**
  * A region whose first writes after each protecting are resolved by the writing thread itself, in the SIGBUS handler; what
- * snapshots and, on kernels before 6.7, the tracker are made of. The caller holds the region's start lock while it starts.
+ * snapshots and, on kernels before 6.7, the tracker are made of. The caller starts it by {@link RegionOwner#startProtecting}.
  */
 final class WriteProtect {
     private final RegionOwner owner;
@@ -50,7 +50,7 @@ final class WriteProtect {
                         .set(Abi.WP_AHEAD, options.openAhead)
                         .set(Abi.WP_LIMIT, options.memoryLimit)
                         .set(Abi.WP_SPILL, spill)
-                        .set(Abi.WP_POPULATE, open != null && owner.kind() == Abi.MEMORY_ANONYMOUS && !protectsUnpopulated ? 1 : 0)
+                        .set(Abi.WP_POPULATE, open != null && owner.kind() != Abi.MEMORY_SHARED && !protectsUnpopulated ? 1 : 0)
                         .set(Abi.WP_UNCHANGED, options.startUnchanged ? 1 : 0)
                         .set(Abi.WP_PAGER, pager == null ? 0 : pager.pager())
                         .pass(Native::wpStart);
@@ -59,7 +59,7 @@ final class WriteProtect {
                 }
             } finally {
                 if (result <= 0) {
-                    release(() -> { });
+                    giveUpClaim();
                     if (open != null) {
                         open.close();
                     }
@@ -157,16 +157,21 @@ final class WriteProtect {
             if (uffd != null) {
                 uffd.close();
             }
-            release(() -> Native.wpFree(handle));
+            if (pager == null) {
+                owner.unclaim(() -> Native.wpFree(handle));
+            } else {
+                owner.leave();
+                Native.wpFree(handle);
+            }
         }
     }
 
-    private void release(Runnable freesWhatIsLeft) {
+    /** What the service before left is still left. */
+    private void giveUpClaim() {
         if (pager == null) {
-            owner.unclaim(freesWhatIsLeft);
+            owner.unclaim();
         } else {
             owner.leave();
-            freesWhatIsLeft.run();
         }
     }
 }

@@ -257,6 +257,11 @@ matrix matrix-full matrix-short: qemu dist target/.jar
 	$(if $(filter matrix-short,$@),MATRIX_PACKAGES='$(MATRIX_SHORT_TESTS)' MATRIX_RESULTS=target/matrix-short MATRIX_TABLE=target/matrix-short.md) \
 	  src/test/matrix/matrix.sh $(if $(filter matrix-full,$@),$(MATRIX_FULL),$(if $(filter matrix,$@),$(MATRIX),$(MATRIX_SHORT)))
 
+# Whether what is not marked as nullable never is (JSpecify, NullAway).
+.PHONY: nullness
+nullness:
+	$(MVN) -P nullness compiler:compile@default-compile
+
 # What holds beyond the tests.
 .PHONY: check
-check: sanitize dist-check reproducible bench-guard
+check: nullness sanitize dist-check reproducible bench-guard

@@ -5,6 +5,7 @@ module io.github.userfaultfd {
     requires static com.github.luben.zstd_jni;
     requires static java.net.http;
     requires static jdk.jfr;
+    requires static org.jspecify;
     requires static org.lz4.java;
     requires static redis.clients.jedis;
     requires org.scijava.nativelib;

@@ -10,6 +10,7 @@ import java.nio.ByteOrder;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Room for the events of one {@link Uffd#readEvents} call, used again and again. For handlers that must not allocate there
@@ -23,8 +24,8 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
     private final long address;
     private final int capacity;
     private final Cleaner.Cleanable net;
-    private Event.Fork[] forks;
-    private Uffd source;
+    private Event.Fork @Nullable [] forks;
+    private @Nullable Uffd source;
 
     /** What the net needs to close descriptors after this object is gone. */
     private static final class Messages implements Runnable {
@@ -186,7 +187,7 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
             forks = new Event.Fork[capacity];
         }
         if (forks[index] == null) {
-            forks[index] = new Event.Fork(source.child(messages.takeFork(index)));
+            forks[index] = new Event.Fork(Objects.requireNonNull(source).child(messages.takeFork(index)));
         }
         return forks[index];
     }

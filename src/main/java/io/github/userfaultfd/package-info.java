@@ -11,4 +11,7 @@
  * <p>Linux only. Every method names the ioctl behind it and the version of Linux that brought it; what the running kernel
  * has is probed, see {@link io.github.userfaultfd.SystemSupport}.
  */
+@NullMarked
 package io.github.userfaultfd;
+
+import org.jspecify.annotations.NullMarked;

@@ -12,6 +12,7 @@ import jdk.jfr.Name;
 import jdk.jfr.Period;
 import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
+import org.jspecify.annotations.Nullable;
 
 /** The only class that refers to jdk.jfr; used through {@link PagerEvents}. */
 final class FlightRecorderEvents {
@@ -34,13 +35,13 @@ final class FlightRecorderEvents {
     @StackTrace(false)
     abstract static class PagerEvent extends Event {
         @Label("Region")
-        String region;
+        @Nullable String region;
 
         @Label("Source")
-        String source;
+        @Nullable String source;
 
         @Label("Engine")
-        String engine;
+        @Nullable String engine;
     }
 
     @Name("io.github.userfaultfd.PagerStarted")

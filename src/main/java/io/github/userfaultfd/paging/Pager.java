@@ -153,7 +153,7 @@ public final class Pager implements AutoCloseable {
         try {
             return options.descriptor(engine).create();
         } catch (UnsupportedFeaturesException e) {
-            throw new InlineUnavailableException(e.errno(), e.getMessage());
+            throw new InlineUnavailableException(e.errno(), String.valueOf(e.getMessage()));
         }
     }
 

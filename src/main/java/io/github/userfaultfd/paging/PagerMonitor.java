@@ -5,6 +5,7 @@ import java.lang.System.Logger.Level;
 import java.util.BitSet;
 import java.util.Map;
 import java.util.WeakHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Tells what faulting threads cannot: failed pages, to their listeners and the log, and a SIGBUS handler that was replaced. One
@@ -14,7 +15,7 @@ final class PagerMonitor implements Runnable {
     private static final System.Logger LOG = System.getLogger("io.github.userfaultfd");
     private static final long EVERY_MILLIS = 50;
 
-    private static Thread running;
+    private static @Nullable Thread running;
 
     private final Map<Pager, BitSet> told = new WeakHashMap<>();
     private boolean toldHandler;

@@ -120,21 +120,27 @@ final class FirecrackerMessage {
     }
 
     private void add() throws IOException {
-        for (String each : new String[] {"base_host_virt_addr", "size", "offset"}) {
-            if (!region.containsKey(each)) {
-                throw new IOException("region " + mappings.size() + " has no " + each);
-            }
-        }
+        long address = required("base_host_virt_addr");
+        long size = required("size");
+        long offset = required("offset");
         if (mappings.size() == MOST_REGIONS) {
             throw new IOException("more than " + MOST_REGIONS + " regions");
         }
         long page = region.getOrDefault("page_size", region.getOrDefault("page_size_kib", Ranges.PAGE));
         try {
-            mappings.add(new RemoteMapping(region.get("base_host_virt_addr"), region.get("size"), region.get("offset"), page));
+            mappings.add(new RemoteMapping(address, size, offset, page));
         } catch (IllegalArgumentException e) {
             throw new IOException("region " + mappings.size() + ": " + e.getMessage(), e);
         }
         region.clear();
+    }
+
+    private long required(String name) throws IOException {
+        Long value = region.get(name);
+        if (value == null) {
+            throw new IOException("region " + mappings.size() + " has no " + name);
+        }
+        return value;
     }
 
     private List<RemoteMapping> checked(long contentSize) throws IOException {

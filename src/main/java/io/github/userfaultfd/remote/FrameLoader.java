@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads what is compressed in frames that can be decompressed one by one. A load of a whole frame is decompressed in place;
@@ -66,7 +67,7 @@ abstract class FrameLoader implements PageLoaders.Closeable {
             }
         }
 
-        private IOException broken(int frame, String why, Exception cause) {
+        private IOException broken(int frame, @Nullable String why, @Nullable Exception cause) {
             return new IOException(source + ": the frame at offset " + frames.start(frame) + ", " + frames.compressedLength(frame)
                     + " bytes, with the content from offset " + frames.contentAt(frame) + " on, is broken: " + why, cause);
         }

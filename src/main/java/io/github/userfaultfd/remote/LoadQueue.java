@@ -7,6 +7,7 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What has to be loaded for one process, faults before prefetches, and who is at it. Its monitor guards the states of the
@@ -26,7 +27,7 @@ final class LoadQueue {
     private int started;
     private int idle;
     private int prefetching;
-    private volatile Throwable closed;
+    private volatile @Nullable Throwable closed;
 
     LoadQueue(int most, Threads threads) {
         this.most = most;
@@ -69,7 +70,7 @@ final class LoadQueue {
      * @param runBytes how much a prefetch may load at once
      * @return null when the queue is closed
      */
-    synchronized LoadTask take(long runBytes) {
+    synchronized @Nullable LoadTask take(long runBytes) {
         for (;;) {
             if (closed != null) {
                 return null;
@@ -95,7 +96,7 @@ final class LoadQueue {
     }
 
     /** One thread is kept for faults, if there are several. */
-    private LoadTask nextOfPrefetch(long runBytes) {
+    private @Nullable LoadTask nextOfPrefetch(long runBytes) {
         if (prefetching >= Math.max(1, most - 1)) {
             return null;
         }
@@ -119,7 +120,7 @@ final class LoadQueue {
      * @param placed whether its pages are in place
      * @return whether somebody asked for one of them meanwhile, and has to be woken
      */
-    boolean done(LoadTask task, boolean placed, Throwable failure) {
+    boolean done(LoadTask task, boolean placed, @Nullable Throwable failure) {
         Prefetch over = null;
         boolean again;
         synchronized (this) {

@@ -2,6 +2,7 @@
 package io.github.userfaultfd.remote;
 
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
 
 /** A run of pages to be loaded by one call of the loader. Its pages are marked busy until it is done. */
 final class LoadTask {
@@ -10,13 +11,13 @@ final class LoadTask {
     final int pages;
 
     /** The prefetch it belongs to; null if somebody waits for it. */
-    final Prefetch prefetch;
+    final @Nullable Prefetch prefetch;
 
     private final AtomicBoolean settled = new AtomicBoolean();
-    private volatile Thread thread;
+    private volatile @Nullable Thread thread;
     private volatile long startedAt;
 
-    LoadTask(PageStates states, int firstPage, int pages, Prefetch prefetch) {
+    LoadTask(PageStates states, int firstPage, int pages, @Nullable Prefetch prefetch) {
         this.states = states;
         this.firstPage = firstPage;
         this.pages = pages;

@@ -13,6 +13,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
 import java.util.BitSet;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /** Puts pages in place in the other process, or gives it what the policy says. Any thread that has settled the task. */
 final class PageFiller {
@@ -68,7 +69,7 @@ final class PageFiller {
         process.queue.done(task, false, why);
     }
 
-    private void finish(LoadTask task, boolean placed, Throwable why) throws IOException {
+    private void finish(LoadTask task, boolean placed, @Nullable Throwable why) throws IOException {
         if (process.queue.done(task, placed, why)) {
             uffd.wake(task.address(), task.length());
         }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
 /** Loaders for what people have. Each is closed by whoever made it, after the pagers that use it. */
 public final class PageLoaders {
@@ -102,12 +103,12 @@ public final class PageLoaders {
 
     /** Makes a loader, or what else needs a library that may not be there. */
     @FunctionalInterface
-    interface Making<T> {
+    interface Making<T extends @Nullable Object> {
         T make() throws IOException;
     }
 
     /** Tells which artifact is missing, if that is why it cannot be made. */
-    static <T> T needing(String artifact, String what, Making<T> making) throws IOException {
+    static <T extends @Nullable Object> T needing(String artifact, String what, Making<T> making) throws IOException {
         try {
             return making.make();
         } catch (NoClassDefFoundError e) {

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mappings of one process by address. Its lock keeps fills (reading) and the reading of events (writing) apart: the thread
@@ -43,7 +44,7 @@ final class PageTable {
     }
 
     /** {@return the mapping that an address is in; null if there is none} */
-    PageStates at(long address) {
+    @Nullable PageStates at(long address) {
         Map.Entry<Long, PageStates> entry = byAddress.floorEntry(address);
         return entry == null || address >= entry.getValue().mapping.end() ? null : entry.getValue();
     }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import org.jspecify.annotations.Nullable;
 
 /** A thread that calls the loader. It ends with the service, or when it was found stuck and another one took its place. */
 final class PageWorker implements Runnable {
@@ -48,7 +49,7 @@ final class PageWorker implements Runnable {
         }
     }
 
-    private LoadTask next() {
+    private @Nullable LoadTask next() {
         return process.queue.take(loader.runBytes());
     }
 
@@ -56,7 +57,7 @@ final class PageWorker implements Runnable {
      * What a loader throws is its page's failure, whatever it is: an Error too must not end the thread and leave a fault
      * unanswered.
      */
-    private Throwable load(LoadTask task) {
+    private @Nullable Throwable load(LoadTask task) {
         long start = System.nanoTime();
         int length = (int) task.length();
         try {

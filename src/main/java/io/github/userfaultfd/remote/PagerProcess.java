@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Fills the pages of a region of this JVM with Java code that runs in a JVM of its own: decompressed, decrypted, fetched. The
@@ -337,7 +338,7 @@ public final class PagerProcess implements AutoCloseable {
     }
 
     /** While it fills, nobody may discard pages: one discarded behind its back would turn into zeros. */
-    private UffdException end(boolean detach) {
+    private @Nullable UffdException end(boolean detach) {
         UffdException failure = null;
         owner.pages().writeLock().lock();
         try {

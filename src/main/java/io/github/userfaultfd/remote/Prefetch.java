@@ -4,6 +4,7 @@ package io.github.userfaultfd.remote;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /** Pages to be loaded before they are touched, in an order. Guarded by the monitor of {@link LoadQueue}. */
 final class Prefetch {
@@ -13,10 +14,10 @@ final class Prefetch {
     final CompletableFuture<Void> result = new CompletableFuture<>();
     final Deque<Run> runs = new ArrayDeque<>();
     int underWay;
-    Throwable failure;
+    @Nullable Throwable failure;
 
     /** {@return the next pages that are still wanted, marked busy; null if there are none left} */
-    LoadTask next(long runBytes) {
+    @Nullable LoadTask next(long runBytes) {
         while (!runs.isEmpty()) {
             Run run = runs.poll();
             PageStates states = run.states;

@@ -5,6 +5,7 @@ import io.github.userfaultfd.internal.Ranges;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /** The options of a {@link RemotePager}; {@link RemotePager#of} makes it. For one thread. */
 public final class RemotePagerBuilder {
@@ -19,7 +20,7 @@ public final class RemotePagerBuilder {
     Duration retryTimeout = Duration.ofSeconds(10);
 
     /** What to do when the service cannot go on; null: the failure policy for each page that may be missing. */
-    Consumer<Throwable> whenBroken;
+    @Nullable Consumer<Throwable> whenBroken;
 
     RemotePagerBuilder(PageLoader loader) {
         this.loader = Objects.requireNonNull(loader, "loader");

@@ -15,6 +15,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A process whose faults are resolved, until it ends or the service is closed. One thread reads its events, others load.
@@ -42,7 +43,7 @@ public final class ServedProcess implements AutoCloseable {
     private volatile boolean finishing;
     private volatile boolean closing;
     private volatile boolean dead;
-    private volatile Thread loop;
+    private volatile @Nullable Thread loop;
 
     ServedProcess(RemotePager pager, Uffd uffd, int pidfd, String name, List<PageStates> mappings) throws IOException {
         this.pager = pager;

@@ -9,15 +9,16 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
 /** A listening Unix-domain socket, made by {@link UffdSocket#listen}. All methods can be called from any thread. */
 public final class UffdListener implements AutoCloseable {
     static final int QUEUE = 128;
 
     private final SocketDescriptor socket;
-    private final Path path;
+    private final @Nullable Path path;
 
-    UffdListener(int fd, String name, Path path) {
+    UffdListener(int fd, String name, @Nullable Path path) {
         socket = new SocketDescriptor(fd, name);
         this.path = path;
     }

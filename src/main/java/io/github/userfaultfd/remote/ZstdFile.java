@@ -69,7 +69,7 @@ public final class ZstdFile {
                         + Zstd.maxCompressionLevel());
             }
             new ZstdFile(file, level, frameBytes).compressTo(compressed);
-            return null;
+            return compressed;
         });
     }
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import net.jpountz.xxhash.XXHashFactory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Zstd's seekable format: frames, and behind them a table of their sizes in a frame that every decompressor skips.
@@ -31,9 +32,9 @@ final class ZstdLoader extends FrameLoader {
     private static final int FRAME_HAS_CHECKSUM = 4;
 
     /** The low half of each frame's XXH64; null if the table has none. */
-    private final int[] checksums;
+    private final int @Nullable [] checksums;
 
-    private ZstdLoader(PageLoader source, FrameTable frames, int[] checksums) {
+    private ZstdLoader(PageLoader source, FrameTable frames, int @Nullable [] checksums) {
         super(source, frames);
         this.checksums = checksums;
     }
@@ -65,7 +66,7 @@ final class ZstdLoader extends FrameLoader {
             throw new IOException(source + ": there is no seek table of " + count + " frames at offset " + end);
         }
         FrameTable frames = new FrameTable();
-        int[] checksums = entry == ENTRY_BYTES ? null : new int[count];
+        int @Nullable [] checksums = entry == ENTRY_BYTES ? null : new int[count];
         readTable(source, end + HEADER_BYTES, count, entry, frames, checksums);
         long told = count == 0 ? 0 : frames.start(count - 1) + frames.compressedLength(count - 1);
         if (told != end) {
@@ -91,7 +92,7 @@ final class ZstdLoader extends FrameLoader {
         }
     }
 
-    private static void readTable(PageLoader source, long from, int count, int entry, FrameTable frames, int[] checksums)
+    private static void readTable(PageLoader source, long from, int count, int entry, FrameTable frames, int @Nullable [] checksums)
             throws IOException {
         long start = 0;
         for (int done = 0; done < count;) {

@@ -4,4 +4,7 @@
  * (whose Java code may resolve them, because it is not the one that faults). What is passed between them are descriptors, over
  * Unix-domain sockets.
  */
+@NullMarked
 package io.github.userfaultfd.remote;
+
+import org.jspecify.annotations.NullMarked;

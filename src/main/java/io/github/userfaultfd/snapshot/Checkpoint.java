@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A series of checkpoints of a region in a directory, taken while the region is written: first a full one, then increments that have
@@ -51,7 +52,7 @@ public final class Checkpoint implements AutoCloseable {
     private final ByteBuffer piece;
     private final int longestRun;
     /** The last complete checkpoint; null if the next one has to be full. */
-    private CheckpointWriter.Base base;
+    private CheckpointWriter.@Nullable Base base;
     private long number;
     private long fullBytes;
     private long incrementBytes;
@@ -303,7 +304,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /** File after file, so that each is read from front to end; later pages replace those before. */
-    private static void read(CheckpointChain chain, MemoryRegion region) throws IOException {
+    private static void read(CheckpointChain chain, @Nullable MemoryRegion region) throws IOException {
         int longest = CheckpointWriter.longestRun(chain.newest().pageSize());
         ByteBuffer pages = ByteBuffer.allocateDirect(longest);
         for (CheckpointFile file : chain.files()) {

@@ -15,6 +15,7 @@ import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Tells which pages of a region were written since they were last asked for. The kernel itself takes note at the first write to
@@ -50,12 +51,12 @@ public final class DirtyTracker implements AutoCloseable {
 
     private final RegionOwner owner;
     /** One of them: the kernel takes note, or the library does. */
-    private final Uffd uffd;
-    private final WriteProtect protect;
+    private final @Nullable Uffd uffd;
+    private final @Nullable WriteProtect protect;
     private final Scratch ranges = new Scratch(RANGES * Abi.RANGE_LONGS);
     private long handle;
     /** Who has a scan under way, null if nobody does. */
-    private Thread scanner;
+    private @Nullable Thread scanner;
 
     private final class Service implements RegionOwner.Service {
         @Override
@@ -320,7 +321,8 @@ public final class DirtyTracker implements AutoCloseable {
             handle = 0;
             if (protect != null) {
                 protect.close();
-            } else {
+            }
+            if (uffd != null) {
                 uffd.close();
                 owner.unclaim();
             }

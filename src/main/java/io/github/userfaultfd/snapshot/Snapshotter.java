@@ -7,6 +7,7 @@ import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes one snapshot of a region after the other while it is written. Between them it keeps the region registered and knows which
@@ -41,7 +42,7 @@ import java.io.IOException;
 public final class Snapshotter implements AutoCloseable {
     private final RegionOwner owner;
     private final WriteProtect protect;
-    private volatile LiveSnapshot current;
+    private volatile @Nullable LiveSnapshot current;
     private int windows;
 
     private final class Service implements RegionOwner.Service {

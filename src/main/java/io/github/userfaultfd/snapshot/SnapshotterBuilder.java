@@ -7,12 +7,13 @@ import io.github.userfaultfd.internal.RegionOwner;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** The options of a snapshotter; {@link Snapshotter#of} makes it. For one thread. */
 public final class SnapshotterBuilder {
     final RegionOwner owner;
     long memoryLimit = Long.MAX_VALUE;
-    Path spillDirectory;
+    @Nullable Path spillDirectory;
     long openAhead;
     boolean startUnchanged;
     boolean leaveOutUnpopulated;

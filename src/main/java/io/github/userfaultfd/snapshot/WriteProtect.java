@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.file.Path;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A region whose first writes after each protecting are resolved by the writing thread itself, in the SIGBUS handler; what
@@ -25,8 +26,8 @@ import java.util.Set;
 final class WriteProtect {
     private final RegionOwner owner;
     /** Who brings the region's pages and owns the descriptor; null if they are ordinary memory. */
-    private final RegionOwner.Service pager;
-    private final Uffd uffd;
+    private final RegionOwner.@Nullable Service pager;
+    private final @Nullable Uffd uffd;
     private final long handle;
     private boolean protectsUnpopulated;
     private final UseCount uses = new UseCount();
@@ -40,10 +41,16 @@ final class WriteProtect {
         try {
             pager = owner.claimBeside(service);
             try {
-                open = pager == null ? descriptor(options) : null;
+                int fd;
+                if (pager == null) {
+                    open = descriptor(options);
+                    fd = open.fd();
+                } else {
+                    fd = pager.descriptor();
+                }
                 spill = options.spillDirectory == null ? -1 : unnamedFile(options.spillDirectory);
                 result = new Scratch(Abi.WP_LONGS)
-                        .set(Abi.WP_FD, pager == null ? open.fd() : pager.descriptor())
+                        .set(Abi.WP_FD, fd)
                         .set(Abi.WP_ADDRESS, owner.address())
                         .set(Abi.WP_LENGTH, owner.length())
                         .set(Abi.WP_PAGE, owner.pageSize())

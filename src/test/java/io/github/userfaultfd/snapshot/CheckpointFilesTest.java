@@ -283,9 +283,9 @@ class CheckpointFilesTest {
         System.out.println("flipped " + flips + " bytes, " + (compress ? "" : "not ") + "compressed");
     }
 
-    /** Every byte; with large pages not quite, or it would take as many times longer. */
+    /** Every byte; with large pages or a processor that is emulated not quite, or it would take as many times longer. */
     private static int step(int at, int length) {
-        return at > length - 512 ? 1 : Math.max(1, PAGE / 4096);
+        return at > length - 512 ? 1 : Math.max(1, PAGE / 4096) * (ChildJvm.PATIENCE > 1 ? 101 : 1);
     }
 
     private static void put(RandomAccessFile file, long at, int value) throws IOException {
@@ -303,7 +303,7 @@ class CheckpointFilesTest {
         for (Path file : files()) {
             byte[] bytes = Files.readAllBytes(file);
             try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
-                for (int i = 0; i < bytes.length; i += i < bytes.length - 300 ? 257 : 1) {
+                for (int i = 0; i < bytes.length; i += i < bytes.length - 300 ? 257 * ChildJvm.PATIENCE : 1) {
                     put(open, i, bytes[i] ^ 1 << random.nextInt(8));
                     try (MemoryRegion region = MemoryRegion.anonymous(model.length);
                             Pager pager = Pager.of(region, PageSource.checkpoint(directory)).onFailure(FailurePolicy.FILL)

@@ -13,6 +13,7 @@ import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
@@ -95,7 +96,7 @@ class WriteProtectTest {
                 snapshotter.begin().close();
             }
             writers.end();
-            assertTrue(begun > 1500, begun + " snapshots");
+            assertTrue(begun > 1500 / ChildJvm.PATIENCE, begun + " snapshots");
         }
     }
 
@@ -113,7 +114,7 @@ class WriteProtectTest {
                 word.putInt(0, 1);
             }
             readers.end();
-            assertTrue(pager.stats().faults() > 1500 && rounds > 1500, pager.stats() + ", " + rounds + " rounds");
+            assertTrue(pager.stats().faults() > 1500 / ChildJvm.PATIENCE && rounds > 1500 / ChildJvm.PATIENCE, pager.stats() + ", " + rounds + " rounds");
             assertEquals(PAGE, tracker.dirtyBytes());
         }
     }
@@ -176,9 +177,9 @@ class WriteProtectTest {
             Needs.features(Feature.WP_ASYNC);
         }
         try (MemoryRegion region = MemoryRegion.anonymous(64L * PAGE)) {
-            for (int round = 0; round < 2000; round++) {
+            for (int round = 0; round < 2000; round += ChildJvm.PATIENCE) {
                 CountDownLatch starting = new CountDownLatch(1);
-                long delay = round * 100L; // nanoseconds, to somewhere in the middle of the start
+                long delay = round * 100L * ChildJvm.PATIENCE; // nanoseconds, to somewhere in the middle of the start
                 Thread discard = new Thread(() -> {
                     starting.countDown();
                     for (long from = System.nanoTime(); System.nanoTime() - from < delay;) {

@@ -8,20 +8,24 @@
 #include <sched.h>
 #include <string.h>
 
-// Waits for pages that are taken; one thread, with no snapshot open, while nobody takes pages away. The image is what the region holds
-// when the gate opens: until then every writer either has not reached a protected page, and what it wrote is in, or waits at the gate.
-// After an error all is as before.
+// Waits for pages that are taken; one thread, with no snapshot open, while nobody takes pages away. First all is protected while writers
+// go on, and what they open again, which is little, once more behind the gate, for one instant. The image is what the region holds when
+// the gate opens: until then every writer either has not reached a protected page, and what it wrote is in, or waits at the gate.
+// After an error what was written counts as changed for the next one.
 int uffd_snapshot_begin(struct uffd_wp *wp)
 {
-    uffd_wp_populate(wp, 0, wp->pages);
-    uffd_wp_close_gate(wp);
-    int failed = uffd_wp_protect(wp, 0, wp->pages);
+    int failed = uffd_wp_collect_and_protect(wp, 0, wp->region.length, wp->kept);
+    if (failed)
+        return failed;
+    uffd_wp_close_gate(wp, 0, wp->pages);
+    failed = uffd_wp_protect(wp, 0, wp->pages);
     if (!failed) {
         memcpy(wp->changed, wp->kept, uffd_bits_words(wp->pages) * sizeof(uint64_t));
         memset(wp->kept, 0, uffd_bits_words(wp->pages) * sizeof(uint64_t));
-        uffd_wp_collect(wp, 0, wp->region.length, wp->changed);
-        for (size_t i = 0; i < wp->pages; i++)
-            uffd_wp_settle(wp, i, 0, UFFD_SNAP);
+        for (size_t i = 0; i < wp->pages; i++) {
+            if (uffd_wp_settle(wp, i, 0, UFFD_SNAP) & UFFD_OPEN)
+                uffd_bits_set(wp->changed, i, i + 1);
+        }
     }
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
     return failed;
@@ -114,7 +118,7 @@ void uffd_snapshot_stats(const struct uffd_wp *wp, struct uffd_saved_stats *stat
 // Waits for pages that are taken; one thread, when no call uses the snapshot. Pages stay protected: the next one protects what was written.
 void uffd_snapshot_end(struct uffd_wp *wp)
 {
-    uffd_wp_close_gate(wp);
+    uffd_wp_close_gate(wp, 0, wp->pages);
     for (size_t i = 0; i < wp->pages; i++)
         uffd_wp_settle(wp, i, UFFD_OPEN, 0);
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);

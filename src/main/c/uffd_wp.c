@@ -31,6 +31,8 @@ void UFFD_MOMENT(void);
 enum { PAGES_A_RUN = 87 };
 // In pages: 2 MiB of 64 KiB (ppc64le).
 enum { SMALLEST_HUGE_PAGE = 32 };
+// Bytes protected while writers wait, by who has no need of one instant.
+enum { PIECE = 16 << 20 };
 
 // No lock; any thread and signal handlers.
 unsigned uffd_wp_state(struct uffd_wp *wp, size_t index)
@@ -60,8 +62,8 @@ int uffd_wp_take(struct uffd_wp *wp, size_t index)
 }
 
 // Behind the closed gate. Keeps some of a page's state and adds some. Waits for who takes the page, only to find the gate closed and
-// give it back.
-void uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add)
+// give it back. What the state was.
+unsigned uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add)
 {
     uint32_t state = atomic_load_explicit(&wp->states[index], memory_order_relaxed);
     for (;;) {
@@ -69,16 +71,16 @@ void uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned ad
             sched_yield();
             state = atomic_load(&wp->states[index]);
         } else if (atomic_compare_exchange_weak(&wp->states[index], &state, (state & keep) | add)) {
-            return;
+            return state;
         }
     }
 }
 
-// Waits for pages that are taken; one thread at a time. Nobody takes a page afterwards until the gate is opened.
-void uffd_wp_close_gate(struct uffd_wp *wp)
+// Waits for pages of the range that are taken; one thread at a time. Nobody takes a page afterwards until the gate is opened.
+void uffd_wp_close_gate(struct uffd_wp *wp, size_t from, size_t to)
 {
     atomic_store(&wp->gate, UFFD_GATE_CLOSED);
-    for (size_t i = 0; i < wp->pages; i++) {
+    for (size_t i = from; i < to; i++) {
         while (uffd_wp_state(wp, i) & UFFD_BUSY)
             sched_yield();
     }
@@ -100,6 +102,14 @@ static uint32_t wait_at_gate(struct uffd_wp *wp)
     while ((gate = atomic_load(&wp->gate)) == UFFD_GATE_CLOSED)
         syscall(SYS_futex, &wp->gate, FUTEX_WAIT_PRIVATE, UFFD_GATE_CLOSED, NULL, NULL, 0);
     return gate;
+}
+
+// Waits until writers who found the gate closed have their pages; it has to be open. Who closes it again at once would hold them up
+// for as long as it goes on.
+static void let_through(struct uffd_wp *wp)
+{
+    while (atomic_load(&wp->waiting) > 0)
+        sched_yield();
 }
 
 // Takes as long as the source takes; any thread and signal handlers. The page is there afterwards, if somebody brings pages. 0 or -errno.
@@ -171,17 +181,11 @@ static int fill_missing(struct uffd_wp *wp, size_t index, uintptr_t address, uns
     return 0;
 }
 
-// Signal handler; waits for a gate that is closed, which native code opens again whatever the JVM does.
-static int resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
+// Signal handler; waits for a gate that is closed.
+static int resolve_at_gate(struct uffd_wp *wp, uintptr_t address, unsigned index)
 {
-    struct uffd_wp *wp = (struct uffd_wp *)region;
     struct uffd_wp_stripe *stripe = &wp->stripes[index];
-    size_t first = (address - region->base) / wp->page;
-    if (wp->paged && !present) {
-        int filled = fill_missing(wp, first, address, index);
-        if (filled != UFFD_WAS_PRESENT)
-            return filled;
-    }
+    size_t first = (address - wp->region.base) / wp->page;
     if (wait_at_gate(wp) == UFFD_GATE_ENDED)
         return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
     UFFD_MOMENT();
@@ -190,7 +194,7 @@ static int resolve(struct uffd_region *region, uintptr_t address, unsigned index
         return 0;
     }
     // An open page faults when the fault is older than its opening. One that does so for ever is not a write-protect fault.
-    if ((uffd_wp_state(wp, first) & UFFD_OPEN) && uffd_inline_is_stuck(&stripe->stuck, region, first)) {
+    if ((uffd_wp_state(wp, first) & UFFD_OPEN) && uffd_inline_is_stuck(&stripe->stuck, &wp->region, first)) {
         uffd_wp_publish(wp, first, uffd_wp_state(wp, first));
         return -ENOENT;
     }
@@ -202,6 +206,24 @@ static int resolve(struct uffd_region *region, uintptr_t address, unsigned index
         return 0;
     }
     return failed;
+}
+
+// Signal handler; waits for a gate that is closed, which native code opens again whatever the JVM does.
+static int resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
+{
+    struct uffd_wp *wp = (struct uffd_wp *)region;
+    if (wp->paged && !present) {
+        int filled = fill_missing(wp, (address - region->base) / wp->page, address, index);
+        if (filled != UFFD_WAS_PRESENT)
+            return filled;
+    }
+    int waits = atomic_load(&wp->gate) == UFFD_GATE_CLOSED;
+    if (waits)
+        atomic_fetch_add(&wp->waiting, 1);
+    int result = resolve_at_gate(wp, address, index);
+    if (waits)
+        atomic_fetch_sub(&wp->waiting, 1);
+    return result;
 }
 
 // Waits for who has a page; any thread, in native state. Whole pages: their old content is aside if a snapshot needs it, and they can
@@ -225,7 +247,7 @@ int uffd_wp_open(struct uffd_wp *wp, size_t offset, size_t length)
 
 // No lock; one thread. Reads a byte of each open page, so that there is something to protect. Huge zero pages from before are split
 // first, which lifting the protection of one page of theirs does: kernels that need this forget to protect their parts.
-void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to)
+static void populate(struct uffd_wp *wp, size_t from, size_t to)
 {
     if (!wp->populate)
         return;
@@ -276,21 +298,30 @@ void uffd_wp_collect(struct uffd_wp *wp, size_t offset, size_t length, uint64_t 
     }
 }
 
-// Waits for pages that are taken; one thread at a time. Like uffd_wp_collect, and protects in the same step. Whoever takes pages away
-// meanwhile opens them afterwards. After an error nothing was collected.
-int uffd_wp_collect_and_protect(struct uffd_wp *wp, size_t offset, size_t length, uint64_t *written)
+// Waits for pages that are taken; one thread at a time. After an error nothing of the piece was collected.
+static int collect_and_protect_piece(struct uffd_wp *wp, size_t from, size_t to, uint64_t *written)
 {
-    size_t from = offset / wp->page;
-    size_t to = (offset + length) / wp->page;
-    uffd_wp_populate(wp, from, to);
-    uffd_wp_close_gate(wp);
+    populate(wp, from, to);
+    uffd_wp_close_gate(wp, from, to);
     int failed = uffd_wp_protect(wp, from, to);
-    if (!failed) {
-        uffd_wp_collect(wp, offset, length, written);
-        for (size_t i = from; i < to; i++)
-            uffd_wp_settle(wp, i, ~(unsigned)UFFD_OPEN, 0);
+    for (size_t i = from; i < to && !failed; i++) {
+        if (uffd_wp_settle(wp, i, ~(unsigned)UFFD_OPEN, 0) & UFFD_OPEN)
+            uffd_bits_set(written, i, i + 1);
     }
     uffd_wp_open_gate(wp, UFFD_GATE_OPEN);
+    let_through(wp);
+    return failed;
+}
+
+// Waits for pages that are taken; one thread at a time. Like uffd_wp_collect, and protects each page in the same step. Piece by piece:
+// no writer waits longer than one takes. Whoever takes pages away meanwhile opens them afterwards.
+int uffd_wp_collect_and_protect(struct uffd_wp *wp, size_t offset, size_t length, uint64_t *written)
+{
+    size_t piece = PIECE > wp->page ? PIECE / wp->page : 1;
+    size_t end = (offset + length) / wp->page;
+    int failed = 0;
+    for (size_t from = offset / wp->page; from < end && !failed; from += piece)
+        failed = collect_and_protect_piece(wp, from, end - from < piece ? end : from + piece, written);
     return failed;
 }
 
@@ -355,7 +386,7 @@ static void protect_fills(struct uffd_wp *wp, int protect)
 static int leave(struct uffd_wp *wp)
 {
     protect_fills(wp, 0);
-    uffd_wp_close_gate(wp);
+    uffd_wp_close_gate(wp, 0, wp->pages);
     int failed = uffd_writeprotect(wp->fd, wp->region.base, wp->region.length, 0);
     int after = wp->paged ? 0 : uffd_unregister(wp->fd, wp->region.base, wp->region.length);
     uffd_wp_open_gate(wp, UFFD_GATE_ENDED);

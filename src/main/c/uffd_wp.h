@@ -49,6 +49,7 @@ struct uffd_wp {
     size_t ahead;
     int populate;
     _Atomic(uint32_t) gate;  // a futex: closed while pages are protected, and writers wait
+    _Atomic(uint32_t) waiting;  // writers who found it closed and do not have their page yet
     _Atomic(uint32_t) *states;  // not bytes: for those riscv64 needs a library (libatomic)
     struct uffd_saved saved;
     uint64_t *changed;       // of the running snapshot
@@ -66,11 +67,10 @@ void uffd_wp_free(struct uffd_wp *wp);
 // For snapshots.
 int uffd_wp_take(struct uffd_wp *wp, size_t index);
 void uffd_wp_publish(struct uffd_wp *wp, size_t index, unsigned state);
-void uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add);
+unsigned uffd_wp_settle(struct uffd_wp *wp, size_t index, unsigned keep, unsigned add);
 unsigned uffd_wp_state(struct uffd_wp *wp, size_t index);
-void uffd_wp_close_gate(struct uffd_wp *wp);
+void uffd_wp_close_gate(struct uffd_wp *wp, size_t from, size_t to);
 void uffd_wp_open_gate(struct uffd_wp *wp, uint32_t as);
-void uffd_wp_populate(struct uffd_wp *wp, size_t from, size_t to);
 int uffd_wp_fill(struct uffd_wp *wp, size_t index);
 int uffd_wp_protect(struct uffd_wp *wp, size_t from, size_t to);
 

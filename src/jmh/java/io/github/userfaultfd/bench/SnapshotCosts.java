@@ -2,6 +2,7 @@
 package io.github.userfaultfd.bench;
 
 import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.snapshot.DirtyTracker;
 import io.github.userfaultfd.snapshot.LiveSnapshot;
 import io.github.userfaultfd.snapshot.Snapshotter;
@@ -15,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.SplittableRandom;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -82,24 +84,66 @@ public final class SnapshotCosts {
         print("memcpy of " + gib + " GiB, C", memcpy, "ms");
         print("fork() with " + gib + " GiB resident, C", fork, "ms");
         try (MemoryRegion region = MemoryRegion.anonymous(gib * GIB)) {
-            write(region, 1, (byte) 1);
-            double[] first = new double[rounds];
-            for (int i = 0; i < rounds; i++) {
-                try (Snapshotter snapshotter = Snapshotter.of(region).start()) {
-                    first[i] = begin(snapshotter);
-                }
-            }
-            print("begin of a first snapshot of " + gib + " GiB", first, "ms");
-            double[] next = new double[rounds];
-            try (Snapshotter snapshotter = Snapshotter.of(region).start()) {
-                snapshotter.begin().close();
-                for (int i = 0; i < rounds; i++) {
-                    write(region, 100, (byte) i);
-                    next[i] = begin(snapshotter);
-                }
-            }
-            print("begin of the next one, 1 % of the pages written", next, "ms");
+            begins(region, gib + " GiB");
         }
+        String lacking = HugePages.need(gib * GIB / Math.max(1, HugePages.SIZE));
+        if (lacking.isEmpty()) {
+            try (MemoryRegion region = MemoryRegion.hugePages(gib * GIB, PageSize.of(HugePages.SIZE))) {
+                begins(region, gib + " GiB of huge pages");
+            }
+        } else {
+            System.out.println("no huge pages: " + lacking);
+        }
+    }
+
+    /** How long begin takes, and how long it holds up a thread that writes to random pages. */
+    private void begins(MemoryRegion region, String size) throws Exception {
+        write(region, 1, (byte) 1);
+        double[] first = new double[rounds];
+        double[] firstPause = new double[rounds];
+        double[] next = new double[rounds];
+        double[] nextPause = new double[rounds];
+        for (int i = 0; i < rounds; i++) {
+            try (Snapshotter snapshotter = Snapshotter.of(region).start()) {
+                first[i] = begin(snapshotter);
+            }
+            try (Snapshotter snapshotter = Snapshotter.of(region).start()) {
+                firstPause[i] = longestPause(region, snapshotter);
+                write(region, 100, (byte) i);
+                next[i] = begin(snapshotter);
+                write(region, 100, (byte) i);
+                nextPause[i] = longestPause(region, snapshotter);
+            }
+        }
+        print("begin of a first snapshot of " + size, first, "ms");
+        print("longest pause of a writer meanwhile", firstPause, "ms");
+        print("begin of the next one, 1 % of the pages written", next, "ms");
+        print("longest pause of a writer meanwhile", nextPause, "ms");
+    }
+
+    private static double longestPause(MemoryRegion region, Snapshotter snapshotter) throws Exception {
+        AtomicBoolean over = new AtomicBoolean();
+        long[] longest = new long[1];
+        CountDownLatch writing = new CountDownLatch(1);
+        Thread writer = new Thread(() -> {
+            SplittableRandom random = new SplittableRandom(1);
+            ByteBuffer memory = region.asByteBuffer(0, (int) Math.min(region.size(), GIB));
+            long last = System.nanoTime();
+            while (!over.get()) {
+                memory.put(random.nextInt(memory.capacity()), (byte) 3);
+                long now = System.nanoTime();
+                longest[0] = Math.max(longest[0], now - last);
+                last = now;
+                writing.countDown();
+            }
+        });
+        writer.start();
+        writing.await();
+        LiveSnapshot snapshot = snapshotter.begin();
+        over.set(true);
+        writer.join();
+        snapshot.close();
+        return longest[0] / 1e6;
     }
 
     private static double begin(Snapshotter snapshotter) throws IOException {

@@ -5,8 +5,12 @@
 
 #include <errno.h>
 #include <jni.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 // The class of a native method, and the prototype that -Wmissing-prototypes asks for: tests are compiled after this library.
 #define TEST_NATIVE(type, name, ...) \
@@ -24,6 +28,16 @@ static inline void *test_at(jlong address)
 static inline long test_result(long result)
 {
     return result < 0 ? -(long)errno : result;
+}
+
+// fork() by the kernel alone, without what libc does around it.
+static inline pid_t test_fork(void)
+{
+#ifdef SYS_fork
+    return (pid_t)syscall(SYS_fork);
+#else
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);  // not s390x, which has the arguments in another order
+#endif
 }
 
 // Entry of /proc/self/pagemap, or -errno.

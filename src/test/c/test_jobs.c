@@ -214,11 +214,7 @@ static void run_steps(struct job *job)
 // event is read: a reader in this process that allocates, such as a JVM, would wait for ever.
 static void run_forked(struct job *job)
 {
-#ifdef SYS_fork
-    pid_t child = (pid_t)syscall(SYS_fork);
-#else
-    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);  // not s390x, which has the arguments in another order
-#endif
+    pid_t child = test_fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         run_steps(job);

@@ -273,7 +273,7 @@ TEST_NATIVE(jint, spawn, STATIC, jobjectArray command, jintArray ends)
     }
     if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
         return -errno;
-    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    pid_t child = test_fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(in[0], STDIN_FILENO);

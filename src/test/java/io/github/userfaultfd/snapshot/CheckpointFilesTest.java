@@ -25,6 +25,7 @@ import io.github.userfaultfd.support.Trees;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -319,7 +320,7 @@ class CheckpointFilesTest {
                                 failed++;
                                 assertEquals(Abi.EBADMSG, e.errno());
                                 assertTrue(e.getMessage().contains(file + " at offset "), e.getMessage());
-                                assertEquals((byte) FailurePolicy.PATTERN, region.asByteBuffer((long) page * PAGE, 1).get(0));
+                                assertEquals(FailurePolicy.PATTERN, region.asByteBuffer((long) page * PAGE, 8).order(ByteOrder.nativeOrder()).getLong());
                             }
                         }
                         refusedAtFill += failed > 0 ? 1 : 0;

@@ -168,12 +168,13 @@ static int prepare(struct uffd_runs *runs, const struct uffd_run_options *option
     runs->count = (size_t)options->count;
     runs->files = (size_t)options->files;
     runs->file = malloc(runs->files * sizeof *runs->file + 1);
+    // First of all: a failure closes what is opened.
+    for (size_t i = 0; runs->file && i < runs->files; i++)
+        runs->file[i] = (struct run_file){ -1, NULL };
     runs->runs = malloc(runs->count * sizeof *runs->runs + 1);
     runs->run_of = malloc(runs->pages * sizeof *runs->run_of);
     if (!runs->file || !runs->runs || !runs->run_of)
         return -ENOMEM;
-    for (size_t i = 0; i < runs->files; i++)
-        runs->file[i] = (struct run_file){ -1, NULL };
     memcpy(runs->runs, (const void *)(uintptr_t)options->runs, runs->count * sizeof *runs->runs);
     int failed = open_files(runs, (const char *)(uintptr_t)options->names);
     if (!failed)

@@ -25,7 +25,7 @@ UFFD_OLD_SYMBOL(pthread_create);
 UFFD_OLD_SYMBOL(pthread_join);
 UFFD_OLD_SYMBOL(pthread_attr_setstacksize);
 
-enum { STACK_BYTES = 256 * 1024, BATCH = 32 };
+enum { STACK_BYTES = 256 * 1024, BATCH = 32, PAUSE_MILLISECONDS = 200 };
 static const int64_t MINUTE = INT64_C(60000000000);
 
 struct uffd_keeper {
@@ -140,23 +140,36 @@ static void serve_pattern(struct uffd_keeper *keeper)
     munmap(pattern, keeper->page);
 }
 
+// No lock; the keeper's thread. Whether one more child may be started: as many in a minute, and as many in a row that do not
+// come to serve, which may take longer than a minute.
+static int may_start(struct uffd_keeper *keeper, int64_t failed_starts)
+{
+    int64_t now = uffd_nanoseconds();
+    if (now - keeper->minute_began > MINUTE) {
+        keeper->minute_began = now;
+        keeper->in_minute = 0;
+    }
+    return ++keeper->in_minute <= keeper->most && failed_starts < keeper->most;
+}
+
 // Takes the keeper's lock; the keeper's thread. What the dead child had read is told again to its successor, once all are
-// woken. False when the limit is reached or the keeper is stopped.
+// woken. False when the limit is reached; a stopped keeper is left without a child.
 static int restart(struct uffd_keeper *keeper)
 {
     int64_t died = uffd_nanoseconds();
     end_child(keeper);
-    for (int failed = -1; failed;) {
-        int64_t now = uffd_nanoseconds();
-        if (now - keeper->minute_began > MINUTE) {
-            keeper->minute_began = now;
-            keeper->in_minute = 0;
-        }
-        if (++keeper->in_minute > keeper->most)
+    struct pollfd stop = { .fd = keeper->stop, .events = POLLIN };
+    for (int64_t failed_starts = 0;; failed_starts++) {
+        if (!may_start(keeper, failed_starts))
             return 0;
-        failed = start_child(keeper);
+        // What is in the way of one start may be gone at the next, but not at once.
+        if (failed_starts > 0 && poll(&stop, 1, PAUSE_MILLISECONDS) > 0)
+            return 1;
+        int failed = start_child(keeper);
         if (failed == -ECANCELED)
             return 1;
+        if (!failed)
+            break;
     }
     uffd_wake(keeper->fd, keeper->base, keeper->length);
     pthread_mutex_lock(&keeper->lock);
@@ -171,7 +184,7 @@ static _Noreturn void give_up(const struct uffd_keeper *keeper)
 {
     char line[300];
     int length = snprintf(line, sizeof line,
-                          "userfaultfd: the pager process of the region at 0x%llx has ended more than %lld times in a minute;"
+                          "userfaultfd: the pager process of the region at 0x%llx has ended or failed to start too often (restarts: %lld);"
                           " its pages cannot be had any more, so this process ends\n",
                           (unsigned long long)keeper->base, (long long)keeper->most);
     if (write(STDERR_FILENO, line, (size_t)length) < 0)

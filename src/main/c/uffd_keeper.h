@@ -24,7 +24,7 @@ struct uffd_keeper_options {
     int64_t page;
     int64_t arguments;   // address of the child's command line: words that end with zero bytes
     int64_t count;       // of words
-    int64_t restarts;    // within a minute
+    int64_t restarts;    // within a minute, and in a row that fail
     int64_t ready;       // nanoseconds that a child may take until it serves
     int64_t on_failure;  // UFFD_FAILURE_* when no child can be had any more
 };

@@ -233,7 +233,7 @@ public final class PagerProcess implements AutoCloseable {
         }
         if (stats.get(Abi.KEPT_STATE) == Abi.KEEPER_GAVE_UP) {
             throw new UffdException("check", Abi.ECHILD, "of " + this,
-                    "the child has ended too often; pages that were missing then read as the failure pattern");
+                    "the child has ended or failed to start too often; pages that were missing then read as the failure pattern");
         }
     }
 

@@ -86,7 +86,8 @@ public final class PagerProcessBuilder {
     }
 
     /**
-     * How many new children are started within a minute. 5 unless set; when that is not enough, every missing page has failed.
+     * How many new children are started within a minute, and how many in a row, a fifth of a second apart, that do not come to
+     * serve. 5 unless set; when that is not enough, every missing page has failed.
      *
      * @param most none or more
      * @return this builder

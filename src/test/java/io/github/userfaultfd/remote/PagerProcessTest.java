@@ -248,10 +248,36 @@ class PagerProcessTest {
     void aChildThatDiesTooOftenIsAFailureOfAllMissingPages() throws Exception {
         String output = readBad("exit", LoadFailurePolicy.FILL).assertExit(0).output();
         assertTrue(output.contains("page 2 is right\npage 3 is fa17edfa17edfa17"), output);
-        assertTrue(output.contains("has ended too often"), output);
+        assertTrue(output.contains("has ended or failed to start too often"), output);
         ChildJvm.Result aborted = readBad("exit", LoadFailurePolicy.END).assertExit(128 + 6);
         assertTrue(aborted.output().contains("userfaultfd: the pager process of the region at 0x"), aborted.output());
         assertFalse(aborted.output().contains("page 3"), aborted.output());
+    }
+
+    /** The child's launcher reads a file that is gone after the first start. */
+    @Test
+    void startsThatFailArePausedBetweenAndCounted(@TempDir Path directory) throws Exception {
+        Path options = Files.writeString(directory.resolve("options"), "-Dnothing=1");
+        int most = 4;
+        try (MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            PagerProcess pager = PagerProcess.of(region, Words.class).jvmOptions("@" + options).restarts(most)
+                    .onFailure(LoadFailurePolicy.FILL).start();
+            Files.delete(options);
+            long began = System.nanoTime();
+            ProcessHandle.of(pager.pid().orElseThrow()).ifPresent(ProcessHandle::destroyForcibly);
+            Soon.assertTrue(() -> {
+                try {
+                    pager.check();
+                    return false;
+                } catch (UffdException e) {
+                    return e.errno() == Abi.ECHILD;
+                }
+            }, () -> "no failure of " + pager);
+            Duration took = Duration.ofNanos(System.nanoTime() - began);
+            assertTrue(took.toMillis() >= (most - 1) * 200, took.toString());
+            assertEquals(0, pager.restarts());
+            assertThrows(UffdException.class, pager::close);
+        }
     }
 
     /** Page three takes until a file is there. */

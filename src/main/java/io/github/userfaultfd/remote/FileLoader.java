@@ -7,24 +7,54 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 
 /**
  * Reads a file. An interrupt of one thread, which is how a load that takes too long is ended, closes a FileChannel for all of
- * them: then it is opened again.
+ * them: then it is opened again, if its name still leads to it.
  */
 final class FileLoader implements PageLoaders.Closeable {
     private static final int RUN = 256 * 1024;
 
     private final Path file;
+    private final Identity identity;
     private final long size;
     private FileChannel channel;
     private boolean closed;
 
+    /** What tells a file from another one that was given its name, and from itself with other bytes. */
+    private record Identity(Object key, long size, FileTime modified) {
+        static Identity of(Path file) throws IOException {
+            BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
+            return new Identity(attributes.fileKey(), attributes.size(), attributes.lastModifiedTime());
+        }
+    }
+
     FileLoader(Path file) throws IOException {
         this.file = file;
-        channel = FileChannel.open(file);
+        identity = Identity.of(file);
+        channel = open();
         size = channel.size();
+    }
+
+    /** The name may be given to another file at any moment: what it leads to afterwards as before is what was opened. */
+    private FileChannel open() throws IOException {
+        FileChannel opened = FileChannel.open(file);
+        boolean same = false;
+        try {
+            same = identity.equals(Identity.of(file));
+        } finally {
+            if (!same) {
+                opened.close();
+            }
+        }
+        if (!same) {
+            throw new IOException(file + " was replaced or changed since it was opened: the pages of two files would be mixed");
+        }
+        return opened;
     }
 
     private synchronized FileChannel channel() throws IOException {
@@ -32,7 +62,7 @@ final class FileLoader implements PageLoaders.Closeable {
             throw new ClosedChannelException();
         }
         if (!channel.isOpen()) {
-            channel = FileChannel.open(file);
+            channel = open();
         }
         return channel;
     }

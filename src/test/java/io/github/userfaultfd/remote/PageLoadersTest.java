@@ -19,6 +19,8 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
@@ -69,15 +71,42 @@ class PageLoadersTest {
         assertLoads(loader, SIZE / 4096 * 4096, 4096);
         assertLoads(loader, SIZE + 4096, 4096);
         // An interrupted load fails, and closes the channel for all: the next one opens it again.
-        Thread.currentThread().interrupt();
-        assertThrows(ClosedByInterruptException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
-        assertTrue(Thread.interrupted());
+        assertInterrupted(loader);
         assertLoads(loader, 4096, 4096);
         Files.write(file, new byte[10]);
         assertThrows(EOFException.class, () -> loader.load(4096, ByteBuffer.allocateDirect(4096)));
         loader.close();
         assertThrows(ClosedChannelException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
         assertThrows(IOException.class, () -> PageLoaders.file(directory.resolve("none")));
+    }
+
+    private static void assertInterrupted(PageLoader loader) {
+        Thread.currentThread().interrupt();
+        assertThrows(ClosedByInterruptException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
+        assertTrue(Thread.interrupted());
+    }
+
+    @Test
+    void anotherFileUnderTheSameNameIsNotRead() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.file(file)) {
+            Path other = Files.write(directory.resolve("other"), new byte[SIZE]);
+            Files.setLastModifiedTime(other, Files.getLastModifiedTime(file));
+            Path first = Files.move(file, directory.resolve("first"));
+            Files.move(other, file);
+            assertLoads(loader, 4096, 4096);
+            assertInterrupted(loader);
+            for (int i = 0; i < 2; i++) {
+                String message = assertThrows(IOException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)))
+                        .getMessage();
+                assertTrue(message.startsWith(file + " was replaced or changed"), message);
+            }
+            Files.move(first, file, StandardCopyOption.REPLACE_EXISTING);
+            assertLoads(loader, 4096, 4096);
+            Files.setLastModifiedTime(file, FileTime.fromMillis(1));
+            assertLoads(loader, 4096, 4096);
+            assertInterrupted(loader);
+            assertThrows(IOException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
+        }
     }
 
     /** Answers as its mode says. */

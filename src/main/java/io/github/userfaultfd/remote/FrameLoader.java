@@ -36,7 +36,7 @@ abstract class FrameLoader implements PageLoaders.Closeable {
     }
 
     /** A decompressor with its room. */
-    final class Worker {
+    final class Worker implements AutoCloseable {
         private final Decompressor decompressor = decompressor();
         private ByteBuffer compressed = ByteBuffer.allocateDirect(0);
         private ByteBuffer content = ByteBuffer.allocateDirect(0);
@@ -72,7 +72,8 @@ abstract class FrameLoader implements PageLoaders.Closeable {
                     + " bytes, with the content from offset " + frames.contentAt(frame) + " on, is broken: " + why, cause);
         }
 
-        void close() {
+        @Override
+        public void close() {
             decompressor.close();
         }
 

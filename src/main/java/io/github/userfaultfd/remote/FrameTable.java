@@ -25,9 +25,9 @@ final class FrameTable {
         count++;
     }
 
-    /** The last frame has less content than was thought. */
-    void shortenLast(int contentLength) {
-        contents[count] = contents[count - 1] + contentLength;
+    /** A frame has another content length than was thought; each behind it has to be measured as well. */
+    void measured(int frame, int contentLength) {
+        contents[frame + 1] = contents[frame] + contentLength;
     }
 
     int count() {

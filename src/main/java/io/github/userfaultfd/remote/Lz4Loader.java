@@ -10,9 +10,10 @@ import net.jpountz.xxhash.XXHash32;
 import net.jpountz.xxhash.XXHashFactory;
 
 /**
- * A file of the {@code lz4} command. Its blocks can be decompressed one by one, unless each is linked to those before it, and
- * all but the last have the same content length. Where they are is told by the four bytes before each: so the file is hopped
- * through once, when it is opened.
+ * A file of the {@code lz4} command. Its blocks can be decompressed one by one, unless each is linked to those before it. Where
+ * they are is told by the four bytes before each: so the file is hopped through once, when it is opened. How much content each has
+ * is told nowhere, and any may have less than a full one. If the header tells of all content, the last block shows whether those
+ * before it are full; else all are decompressed once.
  *
  * @see <a href="https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md">LZ4 Frame Format Description</a>
  */
@@ -88,28 +89,29 @@ final class Lz4Loader extends FrameLoader {
                     : " goes on behind the end of its first frame at offset ") + end);
         }
         Lz4Loader loader = new Lz4Loader(source, blocks, checked);
-        loader.measureLast(size);
+        loader.measure(size);
         return loader;
     }
 
-    private void measureLast(long told) throws IOException {
-        long size = 0;
+    /** Sets the content lengths, which were taken for those of full blocks. */
+    private void measure(long told) throws IOException {
         if (frames.count() > 0) {
-            int last = frames.count() - 1;
-            size = told < 0 ? frames.contentAt(last) + decompressLast(last) : told;
-            long length = size - frames.contentAt(last);
-            if (length < 1 || length > frames.contentLength(last)) {
-                throw new IOException(this + ": its header tells of " + size + " bytes, which are not those of "
-                        + frames.count() + " blocks");
+            ByteBuffer content = ByteBuffer.allocateDirect(frames.contentLength(0));
+            try (Worker worker = new Worker()) {
+                int last = frames.count() - 1;
+                if (told < 0 || told != frames.contentAt(last) + worker.decompress(last, content)) {
+                    for (int block = 0; block <= last; block++) {
+                        frames.measured(block, worker.decompress(block, content.clear()));
+                    }
+                } else {
+                    frames.measured(last, (int) (told - frames.contentAt(last)));
+                }
             }
-            frames.shortenLast((int) length);
-        } else if (told > 0) {
-            throw new IOException(this + ": its header tells of " + told + " bytes, and there is no block");
         }
-    }
-
-    private int decompressLast(int last) throws IOException {
-        return new Worker().decompress(last, ByteBuffer.allocateDirect(frames.contentLength(last)));
+        if (told >= 0 && told != frames.size()) {
+            throw new IOException(this + ": its header tells of " + told + " bytes, and its " + frames.count() + " blocks have "
+                    + frames.size());
+        }
     }
 
     private static int word(PageLoader source, long offset) throws IOException {

@@ -78,7 +78,8 @@ public final class PageLoaders {
      * its block, so {@code lz4 -B4}, blocks of 64 KiB, suits best. Blocks are checked only if they have checksums, {@code lz4
      * -BX}. Needs {@code at.yawk.lz4:lz4-java}.
      *
-     * @param file to be read; hopped through once, block by block
+     * @param file to be read; hopped through once, block by block, and decompressed once if its header does not tell how much
+     *     content there is, as it does after {@code lz4 --content-size}, or if blocks before the last are short
      * @return a loader that takes runs of up to 1 MiB
      * @throws IOException if it cannot be opened, is cut short, or is not such a file
      */

@@ -80,15 +80,12 @@ final class ZstdLoader extends FrameLoader {
 
     /** Frames without content, as the table tells, are never looked at later: one that has some would be left out. */
     private void checkEmpty(FrameTable frames) throws IOException {
-        Worker worker = null;
-        for (int frame = 0; frame < frames.count(); frame++) {
-            if (frames.contentLength(frame) == 0) {
-                worker = worker == null ? new Worker() : worker;
-                worker.decompressAll(frame, ByteBuffer.allocateDirect(0));
+        try (Worker worker = new Worker()) {
+            for (int frame = 0; frame < frames.count(); frame++) {
+                if (frames.contentLength(frame) == 0) {
+                    worker.decompressAll(frame, ByteBuffer.allocateDirect(0));
+                }
             }
-        }
-        if (worker != null) {
-            worker.close();
         }
     }
 

@@ -273,6 +273,36 @@ class CompressedLoadersTest {
         }
     }
 
+    /** As a program makes them that flushes what it has; the last block is a full one, or shorter than what is missing before it. */
+    @Test
+    void lz4BlocksMayBeShortAnywhere() throws Exception {
+        for (boolean sized : new boolean[] {false, true}) {
+            for (int[] lengths : new int[][] {{65536, 32768, 65536, SIZE}, {1, 65536, 65536}, {65536, 65535, 1}, {SIZE, 100}}) {
+                ByteArrayOutputStream file = new ByteArrayOutputStream();
+                Bits[] bits = sized ? new Bits[] {Bits.BLOCK_INDEPENDENCE, Bits.CONTENT_SIZE} : new Bits[] {Bits.BLOCK_INDEPENDENCE};
+                try (OutputStream out = new LZ4FrameOutputStream(file, LZ4FrameOutputStream.BLOCKSIZE.SIZE_64KB,
+                        sized ? SIZE : -1L, bits)) {
+                    int at = 0;
+                    for (int each : lengths) {
+                        int length = Math.min(each, SIZE - at);
+                        out.write(content, at, length);
+                        out.flush();
+                        at += length;
+                    }
+                    out.write(content, at, SIZE - at);
+                }
+                try (PageLoaders.Closeable loader = PageLoaders.lz4(write("memory.lz4", file.toByteArray()))) {
+                    assertLoadsAll(loader);
+                }
+            }
+        }
+        byte[] lies = lz4(content, Bits.CONTENT_SIZE);
+        ByteBuffer header = ByteBuffer.wrap(lies).order(ByteOrder.LITTLE_ENDIAN).putLong(6, SIZE + 1);
+        header.put(14, (byte) (XXHashFactory.safeInstance().hash32().hash(lies, 4, 10, 0) >> 8));
+        String message = assertThrows(IOException.class, () -> PageLoaders.lz4(write("memory.lz4", lies))).getMessage();
+        assertTrue(message.contains("its header tells of " + (SIZE + 1) + " bytes, and its 6 blocks have " + SIZE), message);
+    }
+
     @Test
     void lz4OfTheCommand() throws Exception {
         Needs.command("lz4");
@@ -296,15 +326,21 @@ class CompressedLoadersTest {
         Opening opening = PageLoaders::lz4;
         assertEveryFlipIsSeen(lz4(little, Bits.BLOCK_CHECKSUM, Bits.CONTENT_SIZE), little, opening);
         assertEveryCutIsSeen(lz4(Arrays.copyOf(little, 300), Bits.BLOCK_CHECKSUM), opening);
-        byte[] bad = lz4(content, Bits.BLOCK_CHECKSUM);
-        bad[SIZE / 3] ^= 1;
-        try (PageLoaders.Closeable loader = PageLoaders.lz4(write("bad", bad))) {
+        for (Bits[] each : new Bits[][] {{Bits.BLOCK_CHECKSUM, Bits.CONTENT_SIZE}, {Bits.BLOCK_CHECKSUM}}) {
+            byte[] bad = lz4(content, each);
+            bad[SIZE / 3] ^= 1;
+            Path file = write("bad", bad);
+            boolean sized = each.length == 2;
+            // Where content is cannot be told without the lengths of all blocks before it.
             IOException e = assertThrows(IOException.class, () -> {
-                for (int at = 0; at < SIZE; at += 65536) {
-                    load(loader, at, 4096);
+                try (PageLoaders.Closeable loader = PageLoaders.lz4(file)) {
+                    assertTrue(sized);
+                    assertLoads(loader, 0, 4096);
+                    load(loader, 0, SIZE);
                 }
             });
-            assertTrue(e.getMessage().contains("is broken: its checksum is another"), e.getMessage());
+            assertTrue(e.getMessage().startsWith(file + ": the frame at offset ")
+                    && e.getMessage().contains("is broken: its checksum is another"), e.getMessage());
         }
     }
 

@@ -90,6 +90,9 @@ public final class ZstdFile {
             writeFrames(in, size, out);
             table.putInt((int) frames).put((byte) ZstdLoader.HAS_CHECKSUMS).putInt(ZstdLoader.SEEKABLE_MAGIC).flip();
             writeAll(out, table);
+            // Or a crash could leave the name with a file that has nothing, in the place of a good one.
+            out.force(true);
+            Files.move(partial, compressed, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException | RuntimeException e) {
             Files.deleteIfExists(partial);
             if (e instanceof ZstdException) {
@@ -97,7 +100,6 @@ public final class ZstdFile {
             }
             throw e;
         }
-        Files.move(partial, compressed, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
     }
 
     private void writeFrames(FileChannel in, long size, FileChannel out) throws IOException {

@@ -122,6 +122,7 @@ class CompressedLoadersTest {
         assertThrows(IllegalArgumentException.class, () -> ZstdFile.compress(directory, directory, 1, 5000));
         assertThrows(IllegalArgumentException.class, () -> ZstdFile.compress(directory, directory, 99, 8192));
         assertThrows(IOException.class, () -> ZstdFile.compress(directory.resolve("none"), directory.resolve("x")));
+        assertThrows(IOException.class, () -> ZstdFile.compress(directory.resolve("memory"), Files.createDirectory(directory.resolve("x"))));
         assertFalse(Files.exists(directory.resolve("x.part")));
     }
 

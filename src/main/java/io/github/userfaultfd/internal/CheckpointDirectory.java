@@ -63,14 +63,20 @@ public final class CheckpointDirectory implements Closeable {
         if (!HELD.add(key)) {
             throw taken(path, "this process");
         }
+        CheckpointDirectory locked;
         try {
-            CheckpointDirectory locked = new CheckpointDirectory(path, key);
-            locked.deletePartial();
-            return locked;
+            locked = new CheckpointDirectory(path, key);
         } catch (IOException | RuntimeException e) {
             HELD.remove(key);
             throw e;
         }
+        try {
+            locked.deletePartial();
+        } catch (IOException | RuntimeException e) {
+            locked.close();
+            throw e;
+        }
+        return locked;
     }
 
     private static IllegalStateException taken(Path path, String by) {

@@ -18,6 +18,7 @@ import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.OrdinaryUser;
 import io.github.userfaultfd.support.Trees;
 import java.nio.ByteBuffer;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
@@ -235,6 +236,18 @@ class CheckpointTest {
             String after = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
             assertEquals("saved 2", after.strip());
             Checkpoint.of(other, directory).open().close();
+        }
+    }
+
+    @Test
+    void anOpenThatFailsLeavesTheLock() throws Exception {
+        Path inTheWay = Files.createDirectories(directory.resolve("0000000007.full.partial/full"));
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            assertThrows(DirectoryNotEmptyException.class, () -> Checkpoint.of(region, directory).open());
+            Files.delete(inTheWay);
+            String there = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
+            assertEquals("saved 1", there.strip());
+            Checkpoint.of(region, directory).open().close();
         }
     }
 

@@ -48,7 +48,8 @@ public final class CheckpointDirectory implements Closeable {
     }
 
     /**
-     * Takes the lock, and clears away what was never completed.
+     * Takes the lock, clears away what was never completed, and makes durable what was: whoever renamed the newest file may have died
+     * before, and the older ones must not be deleted for one that a crash takes away.
      *
      * @throws NoSuchFileException or NotDirectoryException if there is no such directory
      * @throws IllegalStateException if somebody has it
@@ -72,6 +73,7 @@ public final class CheckpointDirectory implements Closeable {
         }
         try {
             locked.deletePartial();
+            force(path);
         } catch (IOException | RuntimeException e) {
             locked.close();
             throw e;

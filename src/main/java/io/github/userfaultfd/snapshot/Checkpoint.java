@@ -139,12 +139,11 @@ public final class Checkpoint implements AutoCloseable {
             throw new IllegalStateException(this + " is closed");
         }
         try (LiveSnapshot snapshot = snapshotter.begin()) {
-            if (base != null && snapshot.changedBytes() == 0) {
-                return number;
-            }
             boolean saved = false;
             try {
-                save(snapshot);
+                if (base == null || snapshot.changedBytes() > 0) {
+                    save(snapshot);
+                }
                 saved = true;
             } finally {
                 if (!saved) {

@@ -26,6 +26,12 @@ public final class CheckpointChain implements Closeable {
     private final Path directory;
     private final Deque<CheckpointFile> files = new ArrayDeque<>();
 
+    /** Opens more of a chain's files, by their names, which the writer may have deleted by then. */
+    @FunctionalInterface
+    private interface Opening {
+        void open(CheckpointChain chain) throws IOException;
+    }
+
     private CheckpointChain(Path directory) {
         this.directory = directory;
     }
@@ -37,6 +43,10 @@ public final class CheckpointChain implements Closeable {
      * @throws IOException naming the file and the offset, if a file of it is missing or not as it was written
      */
     public static CheckpointChain open(Path directory) throws IOException {
+        return open(directory, chain -> { });
+    }
+
+    private static CheckpointChain open(Path directory, Opening opening) throws IOException {
         long before = 0;
         for (int i = 0; i < TRIES; i++) {
             NavigableMap<Long, Path> found = CheckpointDirectory.files(directory);
@@ -48,6 +58,7 @@ public final class CheckpointChain implements Closeable {
             boolean complete = false;
             try {
                 chain.openFiles(found);
+                opening.open(chain);
                 complete = true;
                 return chain;
             } catch (NoSuchFileException e) {
@@ -132,12 +143,22 @@ public final class CheckpointChain implements Closeable {
     }
 
     /**
-     * Makes a source for {@code Native.pagerStart}, which opens the files for itself.
+     * Makes a source of a directory's newest checkpoint for {@code Native.pagerStart}, which opens the files for itself.
      *
      * @return its handle
+     * @throws IllegalArgumentException if the region is of another kind than the one that was saved
      * @throws UnsupportedOperationException if a file is compressed
      */
-    public long openSource() throws IOException {
+    public static long openSource(Path directory, long regionSize, long pageSize) throws IOException {
+        long[] handle = new long[1];
+        open(directory, chain -> {
+            chain.checkFits(regionSize, pageSize);
+            handle[0] = chain.openSource();
+        }).close();
+        return handle[0];
+    }
+
+    private long openSource() throws IOException {
         ByteArrayOutputStream names = new ByteArrayOutputStream();
         int count = 0;
         for (CheckpointFile each : files) {
@@ -161,6 +182,9 @@ public final class CheckpointChain implements Closeable {
             handle = runs.pass(address -> options.set(Abi.RUNS_RUNS, address).pass(Native::sourceRuns));
         } finally {
             Reference.reachabilityFence(nativeNames);
+        }
+        if (handle == -Abi.ENOENT) {
+            throw new NoSuchFileException(directory.toString(), null, "a file of the newest checkpoint was deleted meanwhile");
         }
         if (handle < 0) {
             throw new UffdException("open", (int) -handle, "the checkpoint files of " + directory);

@@ -203,10 +203,7 @@ public abstract sealed class PageSource {
 
         @Override
         long open(long regionLength, long regionPage) throws IOException {
-            try (CheckpointChain chain = CheckpointChain.open(directory)) {
-                chain.checkFits(regionLength, regionPage);
-                return chain.openSource();
-            }
+            return CheckpointChain.openSource(directory, regionLength, regionPage);
         }
 
         @Override

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.CheckpointDirectory;
 import io.github.userfaultfd.internal.CheckpointFile;
 import io.github.userfaultfd.internal.CheckpointWriter;
 import io.github.userfaultfd.internal.Ranges;
@@ -24,6 +25,7 @@ import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Trees;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -34,6 +36,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -337,6 +341,45 @@ class CheckpointFilesTest {
         // Harmless are those in pages that a later file has too: 2 and part of nothing else.
         System.out.println("refused at start " + refusedAtStart + ", when touched " + refusedAtFill + ", not needed " + harmless);
         assertTrue(refusedAtStart > 0 && refusedAtFill > 0 && harmless > 0);
+    }
+
+    /** The files of the newest checkpoint are deleted at any moment of a pager's start, because there is a newer one. */
+    @Test
+    void aLazyRestoreBegunWhileTheWriterGoesOn() throws Exception {
+        AtomicInteger numbers = new AtomicInteger();
+        AtomicBoolean stop = new AtomicBoolean();
+        try (CheckpointDirectory locked = CheckpointDirectory.lock(directory)) {
+            Runnable save = () -> {
+                int number = numbers.incrementAndGet();
+                try (CheckpointWriter writer = CheckpointWriter.create(directory, number, null, number, PAGE, PAGE, false)) {
+                    writer.add(0, ByteBuffer.allocateDirect(PAGE).putInt(0, number));
+                    writer.commit();
+                    locked.deleteBelow(number);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            };
+            save.run();
+            CompletableFuture<Void> writer = CompletableFuture.runAsync(() -> {
+                while (!stop.get()) {
+                    save.run();
+                }
+            });
+            try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+                int restored = 0;
+                while (restored < 300 || numbers.get() < 100) {
+                    int before = numbers.get() - 1;
+                    Pager.of(region, PageSource.checkpoint(directory)).start().close();
+                    int number = region.asByteBuffer(0, 4).order(ByteOrder.BIG_ENDIAN).getInt(0);
+                    assertTrue(number >= before && number <= numbers.get(), before + " " + number);
+                    restored++;
+                }
+                System.out.println("restored " + restored + " times, saved " + numbers);
+            } finally {
+                stop.set(true);
+                writer.join();
+            }
+        }
     }
 
     /** Touches a page of a damaged run, as a program does. */

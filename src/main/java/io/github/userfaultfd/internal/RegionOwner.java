@@ -161,6 +161,13 @@ public final class RegionOwner implements Runnable {
         return startLock;
     }
 
+    /** Returns when no start is under way. */
+    public void awaitStart() {
+        synchronized (startLock) {
+            // The start was in here.
+        }
+    }
+
     /** Starts a service that protects pages. Nobody may discard pages meanwhile: they would lose the protection they just got. */
     public <T> T startProtecting(Start<T> start) throws IOException {
         synchronized (startLock) {

@@ -10,6 +10,7 @@ import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.Close;
@@ -19,6 +20,7 @@ import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -30,6 +32,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -94,6 +97,46 @@ class PagingChildTest {
             System.out.println("faults " + faults + ", collections " + collections + ", wrong " + wrong);
             System.exit(wrong.get() == 0 ? 0 : 3);
         }
+    }
+
+    /** Fetches as soon as the region knows of a pager, which is not there yet. */
+    static final class FetchesEarly {
+        private static void fetch(MemoryRegion region) {
+            RegionOwner owner = RegionOwner.at(region.address());
+            while (owner.service() == null) {
+                Thread.onSpinWait();
+            }
+            try {
+                region.fetch(PAGE, PAGE);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
+        public static void main(String[] arguments) throws Exception {
+            FaultEngine engine = FaultEngine.valueOf(arguments[0]);
+            try (MemoryRegion source = MemoryRegion.anonymous(4 * PAGE)) {
+                source.asByteBuffer(PAGE, 8).putLong(0, 77);
+                for (int i = 0; i < 300; i++) {
+                    try (MemoryRegion region = MemoryRegion.anonymous(source.size())) {
+                        CompletableFuture<Void> fetched = CompletableFuture.runAsync(() -> fetch(region));
+                        Pager.of(region, PageSource.memory(source.address(), source.size())).engine(engine).start();
+                        fetched.get();
+                        if (region.residentPages(PAGE, PAGE).cardinality() != 1 || region.asByteBuffer(PAGE, 8).getLong(0) != 77) {
+                            throw new AssertionError("not fetched");
+                        }
+                    }
+                }
+            }
+            System.out.println("done");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aFetchWhileAPagerStartsWaits(FaultEngine engine) throws Exception {
+        String output = new ChildJvm().run(DEADLINE, FetchesEarly.class, engine.name()).assertExit(0).output();
+        assertTrue(output.endsWith("done\n"), output);
     }
 
     @ParameterizedTest

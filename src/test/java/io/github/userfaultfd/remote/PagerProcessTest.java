@@ -11,6 +11,7 @@ import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
+import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.ChildJvm;
@@ -252,6 +253,35 @@ class PagerProcessTest {
         ChildJvm.Result aborted = readBad("exit", LoadFailurePolicy.END).assertExit(128 + 6);
         assertTrue(aborted.output().contains("userfaultfd: the pager process of the region at 0x"), aborted.output());
         assertFalse(aborted.output().contains("page 3"), aborted.output());
+    }
+
+    /** Fetches as soon as the region knows of the service, which is not there yet. */
+    static final class FetchesEarly {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
+                RegionOwner owner = RegionOwner.at(region.address());
+                CompletableFuture<Void> fetches = CompletableFuture.runAsync(() -> {
+                    while (owner.service() == null) {
+                        Thread.onSpinWait();
+                    }
+                    try {
+                        region.fetch(3 * PAGE, PAGE);
+                    } catch (IOException e) {
+                        throw new java.io.UncheckedIOException(e);
+                    }
+                });
+                PagerProcess pager = PagerProcess.start(region, Words.class);
+                fetches.get();
+                System.out.println("page 3 is " + (isRight(region, 3) ? "right" : "wrong"));
+                pager.close();
+            }
+        }
+    }
+
+    @Test
+    void aFetchWhileItStartsWaits() throws Exception {
+        String output = new ChildJvm().run(DEADLINE, FetchesEarly.class).assertExit(0).output();
+        assertTrue(output.endsWith("page 3 is right\n"), output);
     }
 
     /** The child's launcher reads a file that is gone after the first start. */

@@ -228,6 +228,11 @@ dist-check: dist $(TEST_NATIVE)
 reproducible: compilers
 	src/test/dist/reproducible.sh
 
+# That whoever uses the newest tagged version can use this one.
+.PHONY: api-check
+api-check: target/.jar
+	src/test/dist/api.sh
+
 # The tests under real kernels and on other processors, in virtual machines. Everything is downloaded from the archive that the
 # system's own apt uses, once; without a network it fails and says so. The short one has the oldest kernel and the newest, on two
 # processors, and leaves out the tests that only take time.
@@ -264,4 +269,4 @@ nullness:
 
 # What holds beyond the tests.
 .PHONY: check
-check: nullness sanitize dist-check reproducible bench-guard
+check: nullness sanitize dist-check reproducible api-check bench-guard

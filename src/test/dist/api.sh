@@ -3,7 +3,7 @@
 # Compares what others can compile and link against with the newest tagged version, which is built from its tag.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
-tag=$(git for-each-ref --count=1 --sort=-version:refname --format='%(refname:short)' 'refs/tags/v*')
+tag=$(git -c versionsort.suffix=- for-each-ref --count=1 --sort=-version:refname --format='%(refname:short)' 'refs/tags/v*')
 if [[ -z $tag ]]; then
   echo "api-check: no tagged version yet, so there is nothing to compare with"
   exit 0

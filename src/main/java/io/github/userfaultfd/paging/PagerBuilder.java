@@ -114,7 +114,8 @@ public final class PagerBuilder {
     }
 
     /**
-     * Empties the region (<b>what was written to it before is gone</b>), registers it and starts the engine.
+     * Empties the region (<b>what was written to it before is gone</b>), registers it and starts the engine. No other thread may use
+     * the region's memory meanwhile: nobody can for a moment, and a thread that tries gets SIGSEGV.
      *
      * @return the running pager
      * @throws UffdException if the kernel refuses, or the SIGBUS handler needed for {@link FaultEngine#INLINE} is somebody else's

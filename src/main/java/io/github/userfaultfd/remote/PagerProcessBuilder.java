@@ -142,7 +142,8 @@ public final class PagerProcessBuilder {
     }
 
     /**
-     * Empties the region (<b>what was written to it before is gone</b>), registers it, and starts the child.
+     * Empties the region (<b>what was written to it before is gone</b>), registers it, and starts the child. No other thread may
+     * use the region's memory meanwhile: nobody can for a moment, and a thread that tries gets SIGSEGV.
      *
      * @return when the child serves
      * @throws IOException if the kernel refuses, or the child ends or does not serve in time; the region is empty then

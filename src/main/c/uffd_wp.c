@@ -251,7 +251,6 @@ static void populate(struct uffd_wp *wp, size_t from, size_t to)
 {
     if (!wp->populate)
         return;
-    (void)madvise((void *)(wp->region.base + from * wp->page), (to - from) * wp->page, MADV_NOHUGEPAGE);
     size_t split = SIZE_MAX;
     for (size_t i = from; i < to; i++) {
         if (!(uffd_wp_state(wp, i) & UFFD_OPEN))
@@ -404,6 +403,8 @@ static int begin(struct uffd_wp *wp, int unchanged)
     int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, mode);
     if (ioctls < 0)
         return (int)ioctls;
+    if (wp->populate)  // no new huge pages; refused for those of hugetlbfs, which need it not
+        (void)madvise((void *)wp->region.base, wp->region.length, MADV_NOHUGEPAGE);
     int failed = 0;
     if (wp->paged)
         uffd_inline_replace(&wp->paged->region, &wp->region);

@@ -59,7 +59,7 @@ public final class Errno {
             case Abi.EIO -> "the memory or the file below it has an error";
             case Abi.EBADF -> "not an open descriptor";
             case Abi.EAGAIN -> "no progress now: an event is pending or the mappings are changing; read the events and try again";
-            case Abi.ENOMEM -> "not enough memory, or part of the range is not mapped, or the process has ended";
+            case Abi.ENOMEM -> "not enough memory, or part of the range is not mapped or beyond the end of its file, or the process has ended";
             case Abi.EACCES -> "access denied";
             case Abi.EFAULT -> "part of the memory is not there or cannot be read";
             case Abi.EBUSY -> "another userfaultfd has the range, or a page is pinned or shared";

@@ -247,6 +247,7 @@ class DirtyTrackerTest {
     @ValueSource(strings = {"kernel", "inline"})
     void hugePages(String kind) throws Exception {
         HugePages.need();
+        Needs.features(Feature.WP_HUGETLBFS_SHMEM);
         try (MemoryRegion region = MemoryRegion.hugePages(4 * HugePages.SIZE, PageSize.of(HugePages.SIZE));
                 DirtyTracker tracker = start(region, kind)) {
             region.asByteBuffer(2 * HugePages.SIZE + 5, 1).put(0, (byte) 1);

@@ -50,6 +50,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The files of checkpoints, written here page by page: what is restored from them, and what is said of each that is damaged. */
 class CheckpointFilesTest {
     private static final int PAGE = (int) Ranges.PAGE;
+    /** Emulated processors do a tenth of what is repeated for every byte. */
+    private static final int TENTH = ChildJvm.PATIENCE > 1 ? 11 : 1;
     private static final Pattern PLACE = Pattern.compile("(\\d{10}\\.(?:full|increment)) at offset (\\d+)");
 
     @TempDir
@@ -290,7 +292,7 @@ class CheckpointFilesTest {
 
     /** Every byte; with large pages or a processor that is emulated not quite, or it would take as many times longer. */
     private static int step(int at, int length) {
-        return at > length - 512 ? 1 : Math.max(1, PAGE / 4096) * (ChildJvm.PATIENCE > 1 ? 101 : 1);
+        return (at > length - 512 ? 1 : Math.max(1, PAGE / 4096)) * TENTH * TENTH;
     }
 
     private static void put(RandomAccessFile file, long at, int value) throws IOException {
@@ -308,7 +310,7 @@ class CheckpointFilesTest {
         for (Path file : files()) {
             byte[] bytes = Files.readAllBytes(file);
             try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
-                for (int i = 0; i < bytes.length; i += i < bytes.length - 300 ? 257 * ChildJvm.PATIENCE : 1) {
+                for (int i = 0; i < bytes.length; i += (i < bytes.length - 300 ? 257 : 1) * TENTH) {
                     put(open, i, bytes[i] ^ 1 << random.nextInt(8));
                     try (MemoryRegion region = MemoryRegion.anonymous(model.length);
                             Pager pager = Pager.of(region, PageSource.checkpoint(directory)).onFailure(FailurePolicy.FILL)
@@ -340,7 +342,7 @@ class CheckpointFilesTest {
         }
         // Harmless are those in pages that a later file has too: 2 and part of nothing else.
         System.out.println("refused at start " + refusedAtStart + ", when touched " + refusedAtFill + ", not needed " + harmless);
-        assertTrue(refusedAtStart > 0 && refusedAtFill > 0 && (harmless > 0 || ChildJvm.PATIENCE > 1));
+        assertTrue(refusedAtStart > 0 && refusedAtFill > 0 && (harmless > 0 || TENTH > 1));
     }
 
     /** The files of the newest checkpoint are deleted at any moment of a pager's start, because there is a newer one. */

@@ -15,6 +15,7 @@ import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.Objects;
+import java.util.function.LongUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -55,6 +56,8 @@ public final class DirtyTracker implements AutoCloseable {
     private final @Nullable WriteProtect protect;
     private final Scratch ranges = new Scratch(RANGES * Abi.RANGE_LONGS);
     private long handle;
+    /** Made once: a steady loop allocates nothing, however it is compiled. */
+    private final LongUnaryOperator takeRanges = this::takeRanges;
     /** Who has a scan under way, null if nobody does. */
     private @Nullable Thread scanner;
 
@@ -271,7 +274,11 @@ public final class DirtyTracker implements AutoCloseable {
 
     private synchronized int nextRanges() {
         requireOpen(); // the consumer, or another thread, may have closed it
-        return (int) ranges.pass(address -> Native.dirtyRanges(handle, address, RANGES));
+        return (int) ranges.pass(takeRanges);
+    }
+
+    private long takeRanges(long address) {
+        return Native.dirtyRanges(handle, address, RANGES);
     }
 
     private void give(int count, RangeConsumer consumer) {

@@ -14,6 +14,7 @@ import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -175,7 +176,7 @@ class DirtyTrackerTest {
     @ParameterizedTest
     @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void aThousandRoundsAgainstAModel(String kind) throws Exception {
-        int rounds = 1000;
+        int rounds = 1000 / ChildJvm.PATIENCE;
         int writers = 3;
         AtomicReference<Throwable> failure = new AtomicReference<>();
         try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
@@ -224,6 +225,7 @@ class DirtyTrackerTest {
     @ValueSource(strings = {"anonymous", "inline"})
     void collectingInALoopAllocatesNothing(String kind) throws Exception {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        int collects = 5000 / ChildJvm.PATIENCE;
         try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
             long[] sum = new long[1];
@@ -231,14 +233,14 @@ class DirtyTrackerTest {
             long allocated = -1;
             for (int round = 0; round < 30 && allocated != 0; round++) {
                 long before = threads.getCurrentThreadAllocatedBytes();
-                for (int i = 0; i < 5000; i++) {
+                for (int i = 0; i < collects; i++) {
                     memory.put((int) (i % PAGES * PAGE), (byte) i);
                     tracker.collect(consumer);
                 }
                 allocated = threads.getCurrentThreadAllocatedBytes() - before;
             }
-            assertEquals(0, allocated, "bytes in 5,000 collects");
-            assertTrue(sum[0] >= 5000 * PAGE);
+            assertEquals(0, allocated, "bytes in " + collects + " collects");
+            assertTrue(sum[0] >= collects * PAGE);
         }
     }
 

@@ -17,6 +17,7 @@ final class HugePages {
 
     /** Other users of this machine's pool wait while it is locked, as the library's tests do. */
     private static FileChannel lock;
+    private static boolean givesBack;
 
     private HugePages() {}
 
@@ -46,9 +47,12 @@ final class HugePages {
         if (lock == null) {
             return pages + " free huge pages are needed, there are " + free + ", and only root can reserve more";
         }
-        long before = read("nr_hugepages");
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> write(before)));
-        write(before + pages - free);
+        long reserved = read("nr_hugepages");
+        if (!givesBack) {
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> write(reserved)));
+            givesBack = true;
+        }
+        write(reserved + pages - free);
         free = read("free_hugepages");
         return free >= pages ? "" : "the system gave only " + free + " free huge pages of " + pages;
     }

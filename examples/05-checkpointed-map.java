@@ -129,6 +129,7 @@ class CheckpointedMap {
         long bytes = (arguments.length > 0 ? Long.parseLong(arguments[0]) : 1024) << 20;
         int checkpoints = arguments.length > 1 ? Integer.parseInt(arguments[1]) : 5;
         Path directory = arguments.length > 2 ? Path.of(arguments[2]) : Files.createTempDirectory("checkpointed-map");
+        Files.createDirectories(directory);
         try {
             long durable = writeAndKill(bytes, checkpoints, directory);
             restore(bytes, durable, directory);

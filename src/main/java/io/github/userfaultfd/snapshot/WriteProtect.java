@@ -16,7 +16,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.file.Path;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -92,9 +91,9 @@ final class WriteProtect {
                 protectsUnpopulated = true;
                 return created;
             } catch (UnsupportedFeaturesException e) {
-                if (!e.missing().equals(Set.of(Feature.WP_UNPOPULATED))) {
+                if (!e.missing().contains(Feature.WP_UNPOPULATED)) {
                     throw e;
-                }
+                } // what else is missing, the next try tells
             }
         }
         return features().create();

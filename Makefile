@@ -149,7 +149,7 @@ SNAPSHOT_ROUNDS = 7
 .PHONY: bench-snapshots
 bench-snapshots: BENCH_DEADLINE = 1800
 bench-snapshots: target/bench/.jar target/bench/bench_snapshots
-	$(BENCH_JAVA) -Xmx256m io.github.userfaultfd.bench.SnapshotCosts target/bench/bench_snapshots $(SNAPSHOT_ROUNDS) $(SNAPSHOT_SIZES)
+	$(BENCH_JAVA) -Xmx256m io.github.userfaultfd.bench.SnapshotCosts target/bench/bench_snapshots docs $(SNAPSHOT_ROUNDS) $(SNAPSHOT_SIZES)
 
 target/bench/bench_snapshots: src/jmh/c/bench_snapshots.c pom.xml
 	@mkdir -p $(@D)

@@ -18,6 +18,8 @@ import java.text.ParsePosition;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.SortedMap;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.parsers.ParserConfigurationException;
 import org.HdrHistogram.Histogram;
@@ -163,15 +165,15 @@ final class Pictures {
         return line;
     }
 
-    /** How long writers stand still for a snapshot, and for a copy of the same memory, against its size in MiB. */
-    String snapshot(List<Figures.Comparison> pauses) throws IOException {
-        XYSeries mine = new XYSeries("snapshot");
-        XYSeries other = new XYSeries(pauses.get(0).other());
-        for (Figures.Comparison each : pauses) {
-            mine.add(each.x(), Figures.median(each.values()));
-            other.add(each.x(), Figures.median(each.others()));
-        }
-        return write("performance-snapshot", "Pause of the writers", List.of(mine, other), logarithmic("MiB", 2, plain()),
-                logarithmic(pauses.get(0).unit(), 10, plain()));
+    /** How long writers stand still for a snapshot, and for what they would do without: milliseconds by GiB. */
+    String pauses(Map<String, SortedMap<Integer, Double>> pauses) throws IOException {
+        List<XYSeries> lines = new ArrayList<>();
+        pauses.forEach((name, times) -> {
+            XYSeries line = new XYSeries(name);
+            times.forEach(line::add);
+            lines.add(line);
+        });
+        return write("snapshots-pause", "Longest pause of a writer when a first snapshot begins", lines, logarithmic("GiB", 2, plain()),
+                logarithmic("milliseconds", 10, plain()));
     }
 }

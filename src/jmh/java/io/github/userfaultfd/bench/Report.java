@@ -185,10 +185,6 @@ public final class Report {
         comparisons("first byte", "Time to the first byte", "way", "other", false);
         resident();
         calls();
-        comparisons("snapshot", "Pause of a snapshot", "snapshot", "other", false);
-        if (!section("snapshot").isEmpty()) {
-            line("%n![Pause of a snapshot](%s)", pictures.snapshot(section("snapshot")));
-        }
         line("%s", END);
         return text.toString();
     }

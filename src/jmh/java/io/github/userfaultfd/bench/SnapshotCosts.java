@@ -14,14 +14,18 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
+import java.util.SortedMap;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * What snapshots and dirty tracking cost, beside memcpy and fork() of the same resident size in plain C. Arguments: the C program,
- * the number of rounds, and the sizes in GiB.
+ * the directory of the picture, the number of rounds, and the sizes in GiB.
  */
 public final class SnapshotCosts {
     private static final long GIB = 1L << 30;
@@ -29,6 +33,8 @@ public final class SnapshotCosts {
 
     private final Path program;
     private final int rounds;
+    /** Milliseconds by what holds up the writers and by GiB. */
+    private final Map<String, SortedMap<Integer, Double>> pauses = new LinkedHashMap<>();
 
     private SnapshotCosts(Path program, int rounds) {
         this.program = program;
@@ -36,10 +42,11 @@ public final class SnapshotCosts {
     }
 
     public static void main(String[] arguments) throws Exception {
-        SnapshotCosts costs = new SnapshotCosts(Path.of(arguments[0]), Integer.parseInt(arguments[1]));
-        for (String each : Arrays.asList(arguments).subList(2, arguments.length)) {
+        SnapshotCosts costs = new SnapshotCosts(Path.of(arguments[0]), Integer.parseInt(arguments[2]));
+        for (String each : Arrays.asList(arguments).subList(3, arguments.length)) {
             costs.pause(Integer.parseInt(each));
         }
+        new Pictures(Path.of(arguments[1])).pauses(costs.pauses);
         costs.firstWrite();
         costs.collect();
         costs.throughput();
@@ -83,21 +90,28 @@ public final class SnapshotCosts {
         }
         print("memcpy of " + gib + " GiB, C", memcpy, "ms");
         print("fork() with " + gib + " GiB resident, C", fork, "ms");
+        note("memcpy, C", gib, memcpy);
+        note("fork(), C", gib, fork);
         try (MemoryRegion region = MemoryRegion.anonymous(gib * GIB)) {
-            begins(region, gib + " GiB");
+            note("snapshot", gib, begins(region, gib + " GiB"));
         }
         String lacking = HugePages.need(gib * GIB / Math.max(1, HugePages.SIZE));
         if (lacking.isEmpty()) {
             try (MemoryRegion region = MemoryRegion.hugePages(gib * GIB, PageSize.of(HugePages.SIZE))) {
-                begins(region, gib + " GiB of huge pages");
+                note("snapshot, huge pages", gib, begins(region, gib + " GiB of huge pages"));
             }
         } else {
             System.out.println("no huge pages: " + lacking);
         }
     }
 
-    /** How long begin takes, and how long it holds up a thread that writes to random pages. */
-    private void begins(MemoryRegion region, String size) throws Exception {
+    /** The times are sorted. */
+    private void note(String what, int gib, double[] times) {
+        pauses.computeIfAbsent(what, each -> new TreeMap<>()).put(gib, times[times.length / 2]);
+    }
+
+    /** How long begin takes, and how long it holds up a thread that writes to random pages, which is returned for the first one. */
+    private double[] begins(MemoryRegion region, String size) throws Exception {
         write(region, 1, (byte) 1);
         double[] first = new double[rounds];
         double[] firstPause = new double[rounds];
@@ -119,6 +133,7 @@ public final class SnapshotCosts {
         print("longest pause of a writer meanwhile", firstPause, "ms");
         print("begin of the next one, 1 % of the pages written", next, "ms");
         print("longest pause of a writer meanwhile", nextPause, "ms");
+        return firstPause;
     }
 
     private static double longestPause(MemoryRegion region, Snapshotter snapshotter) throws Exception {

@@ -161,10 +161,10 @@ public final class RegionOwner implements Runnable {
         return startLock;
     }
 
-    /** Returns when no start is under way. */
-    public void awaitStart() {
+    /** {@return like {@link #service}, and never one that is half made: waits while one starts} */
+    public Service startedService() {
         synchronized (startLock) {
-            // The start was in here.
+            return service();
         }
     }
 

@@ -231,7 +231,7 @@ public final class MemoryRegion implements AutoCloseable {
         long to = (offset + length + page - 1) / page * page;
         owner.enter();
         try {
-            RegionOwner.Service service = owner.service();
+            RegionOwner.Service service = owner.startedService();
             if (service != null && service.fill(from, to - from)) {
                 return;
             }

@@ -54,7 +54,6 @@ public final class Pager implements AutoCloseable {
     private final long sourceHandle;
     private final long handle;
     private final UseCount uses = new UseCount();
-    private volatile boolean started;
 
     /** INLINE cannot be had; the message says why. AUTO takes THREAD then. */
     static final class InlineUnavailableException extends UffdException {
@@ -70,7 +69,7 @@ public final class Pager implements AutoCloseable {
         @Override
         public boolean fill(long offset, long length) throws IOException {
             // While the pager closes, a touch waits for it or finds its pages there.
-            if (!isStarted() || !uses.acquire()) {
+            if (!uses.acquire()) {
                 return false;
             }
             try {
@@ -141,7 +140,6 @@ public final class Pager implements AutoCloseable {
             handle = result;
             uffd = openUffd;
             sourceHandle = openSource;
-            started = true;
             owner.freeLeftover();
         } finally {
             owner.exit();
@@ -333,14 +331,6 @@ public final class Pager implements AutoCloseable {
         long pages = stats.get(Abi.STATS_PAGES);
         return new PagerStats(stats.get(Abi.STATS_FAULTS), pages, pages * owner.pageSize(), stats.get(Abi.STATS_PRESENT),
                 stats.get(Abi.STATS_RETRIED), stats.get(Abi.STATS_FAILED), stats.get(Abi.STATS_NANOSECONDS));
-    }
-
-    /** The region knows of its service before that is there: waits until it is, or there will be none. */
-    private boolean isStarted() {
-        if (!started) {
-            owner.awaitStart();
-        }
-        return started;
     }
 
     private void enter() {

@@ -49,14 +49,10 @@ public final class PagerProcess implements AutoCloseable {
     private final Uffd uffd;
     private final long handle;
     private final UseCount uses = new UseCount();
-    private volatile boolean started;
 
     private final class Service implements RegionOwner.Service {
         @Override
         public boolean fill(long offset, long length) throws IOException {
-            if (!isStarted()) {
-                return false;
-            }
             PagerProcess.this.fill(offset, length);
             return true;
         }
@@ -102,7 +98,6 @@ public final class PagerProcess implements AutoCloseable {
         }
         uffd = open;
         handle = result;
-        started = true;
     }
 
     private long startKeeper(PagerProcessBuilder options, int fd) throws UffdException {
@@ -165,14 +160,6 @@ public final class PagerProcess implements AutoCloseable {
             throw new IllegalStateException(region + " is closed");
         }
         return new PagerProcessBuilder(owner, loader, arguments);
-    }
-
-    /** The region knows of its service before that is there: waits until it is, or there will be none. */
-    private boolean isStarted() {
-        if (!started) {
-            owner.awaitStart();
-        }
-        return started;
     }
 
     private void enter() {

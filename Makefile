@@ -17,6 +17,7 @@ CLASSES = $(shell find src/main pom.xml -type f)
 CFLAGS = $(shell sed -n 's|.*<native.cflags>\(.*\)</native.cflags>.*|\1|p' pom.xml)
 # Others for the guests of the matrix.
 TEST_CC = gcc
+MUSL_CC = musl-gcc
 NATIVE_DIRECTORY = target/test-native
 TEST_PROGRAMS = $(patsubst src/test/c/%.c,$(NATIVE_DIRECTORY)/%,$(filter-out %/harness_engines.c %/harness_snapshots.c src/test/c/test_%.c,$(wildcard src/test/c/*.c)))
 .DEFAULT_GOAL = help
@@ -42,7 +43,7 @@ target/.jar: $(CLASSES) LICENSE
 # look newer or older (LD_PRELOAD).
 JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
 TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c)
-TEST_NATIVE = $(TEST_PROGRAMS) $(NATIVE_DIRECTORY)/libtest_faults.so $(NATIVE_DIRECTORY)/libtest_other_kernel.so
+TEST_NATIVE = $(TEST_PROGRAMS) $(addprefix $(NATIVE_DIRECTORY)/,libtest_faults.so libtest_other_kernel.so dlopen_library_musl)
 
 $(NATIVE_DIRECTORY)/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
 	@mkdir -p $(@D)
@@ -51,6 +52,13 @@ $(NATIVE_DIRECTORY)/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
 $(NATIVE_DIRECTORY)/libtest_other_kernel.so: src/test/c/test_other_kernel.c
 	@mkdir -p $(@D)
 	$(TEST_CC) $(CFLAGS) -shared -Wl,--no-undefined -o $@ $< -ldl
+
+# Not made without a compiler for musl: its test is skipped and says so.
+$(NATIVE_DIRECTORY)/dlopen_library_musl: src/test/c/dlopen_library.c pom.xml
+	@mkdir -p $(@D)
+	@if command -v '$(firstword $(MUSL_CC))' >/dev/null; then \
+	  echo '$(MUSL_CC) -o $@ $<'; $(MUSL_CC) $(CFLAGS) -o $@ $<; \
+	fi
 
 $(NATIVE_DIRECTORY)/%: src/test/c/%.c pom.xml
 	@mkdir -p $(@D)
@@ -63,7 +71,9 @@ test-native: $(TEST_NATIVE)
 .PHONY: test-programs
 test-programs:
 	@packages=; \
-	for each in lz4 redis-server zstd; do command -v $$each >/dev/null || packages="$$packages $$each"; done; \
+	for each in lz4:lz4 redis-server:redis-server zstd:zstd musl-gcc:musl-tools; do \
+	  command -v $${each%:*} >/dev/null || packages="$$packages $${each#*:}"; \
+	done; \
 	[ -n "$$packages" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends$$packages"; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
@@ -72,7 +82,7 @@ test-programs:
 	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
 
 .PHONY: test
-test: target/.jar $(TEST_NATIVE) test-programs
+test: target/.jar test-programs $(TEST_NATIVE)
 	mvn -B -ntp test $(TEST_OPTIONS) 2>&1 | tee target/test.log
 	@! grep -E 'WARNING in native method|FATAL ERROR in native method|WARNING: JNI' target/test.log
 

@@ -4,13 +4,14 @@
 # Runs the tests under real kernels, each in a virtual machine of qemu without hardware support, and writes docs/kernels.md. A guest is
 # SERIES:PROCESSOR:JDK, such as 5.10:amd64:17 or 7.3-16k:arm64:25. Needs the classes and libraries of 'make dist' and 'make test'.
 # MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names packages and classes of tests, MATRIX_RESULTS is the directory with a file
-# for each guest, MATRIX_TABLE the file that is made of them all, MATRIX_DEADLINE the seconds that a guest may take, MATRIX_USERS who
-# runs the tests: root, ordinary.
+# for each guest, MATRIX_TABLE the file that is made of them all, MATRIX_DEADLINE the seconds that a guest may take, MATRIX_JOBS how
+# many guests run at a time (one keeps about one processor busy and takes up to 1.3 GB), MATRIX_USERS who runs the tests: root, ordinary.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
 export MATRIX_CACHE=${MATRIX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/userfaultfd-matrix}
-all="memory paging snapshot conformance internal FeatureTest UffdBuilderTest UffdTest child.SeccompTest child.OrdinaryUserTest"
+all="memory paging snapshot conformance internal.LibcTest internal.NativeLibraryTest internal.MountOptionsTest FeatureTest
+  UffdBuilderTest UffdTest child.SeccompTest child.OrdinaryUserTest"
 packages=
 for each in ${MATRIX_PACKAGES:-$all}; do
   packages="$packages io.github.userfaultfd.$each"
@@ -18,7 +19,8 @@ done
 table=${MATRIX_TABLE:-docs/kernels.md}
 users=${MATRIX_USERS:-root ordinary}
 results=${MATRIX_RESULTS:-src/test/matrix/results}
-deadline=${MATRIX_DEADLINE:-900}
+deadline=${MATRIX_DEADLINE:-3600}
+jobs=${MATRIX_JOBS:-$(nproc)}
 work=target/matrix
 libraries=(libc6 zlib1g libstdc++6 libgcc-s1)
 fetch() {
@@ -93,9 +95,20 @@ compiler() { # ARCHITECTURE
   esac
 }
 
+# Puts musl into a guest, and prints the compiler for it.
+musl() { # ARCHITECTURE TREE COMPILER
+  local directory=$work/systems/musl-$1 specs
+  case $1 in amd64 | arm64) ;; *) return ;; esac
+  unpack "$1" "$directory" musl musl-dev musl-tools
+  cp "$directory"/usr/lib/*-linux-musl/libc.so "$2/lib/$(basename "$(find "$directory" -name 'ld-musl-*.so.1')")"
+  specs=$(find "$directory" -name musl-gcc.specs)
+  sed -i "s|/usr/|$PWD/$directory/usr/|g" "$specs"
+  echo "$3 -specs=$PWD/$specs"
+}
+
 # Everything that a guest's tests need, as an initial file system, once for a processor and a JDK. No compression: that costs seconds.
 file_system() { # ARCHITECTURE JDK
-  local image=$work/images/$1-$2.cpio tree=$work/trees/$1-$2 system=$work/systems/$1 jdk=$work/systems/$1-$2 cc
+  local image=$work/images/$1-$2.cpio tree=$work/trees/$1-$2 system=$work/systems/$1 jdk=$work/systems/$1-$2 cc musl
   [[ ! -e $image ]] || return 0
   mkdir -p "$work"/{images,trees,systems}
   rm -rf "$tree"
@@ -122,7 +135,8 @@ file_system() { # ARCHITECTURE JDK
   cp -r target/lib "$tree/t/target/lib"
   cp $(cat "$work/junit") "$tree/t/junit/"
   cc=$(compiler "$1")
-  make -s NATIVE_DIRECTORY="$tree/t/target/test-native" TEST_CC="$cc" test-native
+  musl=$(musl "$1" "$tree" "$cc")
+  make -s NATIVE_DIRECTORY="$tree/t/target/test-native" TEST_CC="$cc" MUSL_CC="$musl" test-native
   cp src/test/matrix/init "$tree/init"
   printf "PACKAGES='%s'\nUSERS='%s'\n" "$packages" "$users" >"$tree/packages"
   printf 'root:x:0:0:root:/:/bin/sh\nordinary:x:1000:1000:ordinary:/tmp:/bin/sh\n' >"$tree/etc/passwd"
@@ -130,21 +144,51 @@ file_system() { # ARCHITECTURE JDK
   (cd "$tree" && find . | sort | cpio -o -H newc -R 0:0 --quiet) >"$image"
 }
 
-run() { # QEMU'S ARGUMENTS: until it ends or its time is over
-  timeout -s KILL "$deadline" "$@"
+# The command that is the guest, in the array qemu.
+machine() { # SERIES ARCHITECTURE JDK
+  local append="panic=-1 quiet rdinit=/init"
+  qemu=(-smp 2 -m 1280 -nographic -no-reboot -nodefaults -serial stdio -accel "tcg,thread=multi"
+    -kernel "$work/kernels/$1-$2" -initrd "$work/images/$2-$3.cpio")
+  case $2 in
+    amd64) qemu=(qemu-system-x86_64 -M q35 -cpu max "${qemu[@]}" -append "console=ttyS0 $append") ;;
+    arm64) qemu=(qemu-system-aarch64 -M virt -cpu "max,pauth-impdef=on" "${qemu[@]}" -append "console=ttyAMA0 $append") ;;
+    riscv64) qemu=(qemu-system-riscv64 -M virt "${qemu[@]}" -append "console=ttyS0 $append") ;;
+    ppc64el) qemu=(qemu-system-ppc64 -M pseries -cpu power9 "${qemu[@]}" -append "console=hvc0 $append") ;;
+    s390x) qemu=(qemu-system-s390x -M s390-ccw-virtio "${qemu[@]}" -append "$append") ;;
+  esac
 }
 
-boot() { # SERIES ARCHITECTURE JDK
-  local kernel=$work/kernels/$1-$2 image=$work/images/$2-$3.cpio
-  local common=(-smp 2 -m 1280 -nographic -no-reboot -nodefaults -serial stdio -kernel "$kernel" -initrd "$image" -accel tcg,thread=multi)
-  local append="panic=-1 quiet rdinit=/init"
-  case $2 in
-    amd64) run qemu-system-x86_64 -M q35 -cpu max "${common[@]}" -append "console=ttyS0 $append" ;;
-    arm64) run qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on "${common[@]}" -append "console=ttyAMA0 $append" ;;
-    riscv64) run qemu-system-riscv64 -M virt "${common[@]}" -append "console=ttyS0 $append" ;;
-    ppc64el) run qemu-system-ppc64 -M pseries -cpu power9 "${common[@]}" -append "console=hvc0 $append" ;;
-    s390x) run qemu-system-s390x -M s390-ccw-virtio "${common[@]}" -append "$append" ;;
-  esac
+# Runs a guest and tells what it said; fails when a test did, or when the guest did not come to its end. To be run in a subshell, which
+# takes the guest with it when it is terminated.
+guest() { # SERIES:PROCESSOR:JDK
+  local name=${1//:/-} log=$work/${1//:/-}.log series architecture jdk user result passed skipped failed seconds processor outcome=0
+  IFS=: read -r series architecture jdk <<<"$1"
+  machine "$series" "$architecture" "$jdk"
+  [[ ! -t 1 ]] || echo "$1 begins"
+  TIMEFORMAT='%0R %0U'
+  {
+    time {
+      timeout -s KILL "$deadline" "${qemu[@]}" </dev/null >"$log" 2>&1 &
+      trap 'kill $!; exit 1' TERM
+      # Its own errors and the end of time are seen below: the last line is missing.
+      wait $! || true
+    } 2>&3
+  } 3>&2 2>"$work/$name.time"
+  sed -i 's/\r$//' "$log"
+  read -r seconds processor <"$work/$name.time"
+  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" -f src/test/matrix/summary.awk "$log" \
+    >"$results/$name.txt"
+  for user in $users; do
+    result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
+    read -r _ passed _ skipped _ failed <<<"${result:-passed 0 skipped 0 failed -}"
+    [[ $failed == 0 && $passed != 0 ]] || outcome=1
+    echo "$1 $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
+  done
+  if ! grep -q '^MATRIX-END' "$log"; then
+    { echo "$1 did not come to its end in $deadline s; its last lines:"; tail -5 "$log"; } >&2
+    outcome=1
+  fi
+  return $outcome
 }
 
 mkdir -p "$work"
@@ -156,29 +200,24 @@ rm -rf "$work"/{images,systems,trees} "$work"/*.log
 mkdir -p "$results"
 failures=0
 begin=$SECONDS
-for guest in "$@"; do
-  IFS=: read -r series architecture jdk <<<"$guest"
-  name=${guest//:/-}
-  log=$work/$name.log
+for each in "$@"; do
+  IFS=: read -r series architecture jdk <<<"$each"
   kernel "$series" "$architecture"
   file_system "$architecture" "$jdk"
-  # Its own errors and the end of time are seen below: the last line is missing.
-  TIMEFORMAT='%0R %0U'
-  { time { boot "$series" "$architecture" "$jdk" </dev/null 2>&1 | sed -u 's/\r$//' >"$log" || true; } 2>&3; } 3>&2 2>"$work/time"
-  read -r seconds processor <"$work/time"
-  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" -f src/test/matrix/summary.awk "$log" >"$results/$name.txt"
-  for user in $users; do
-    result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
-    read -r _ passed _ skipped _ failed <<<"${result:-passed 0 skipped 0 failed -}"
-    [[ $failed == 0 && $passed != 0 ]] || failures=$((failures + 1))
-    echo "$guest $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
+done
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'exit 1' INT TERM
+guests=()
+for each in "$@"; do
+  while (($(jobs -rp | wc -l) >= jobs)); do
+    wait -n || true
   done
-  if ! grep -q '^MATRIX-END' "$log"; then
-    echo "$guest did not come to its end in $deadline s; its last lines:" >&2
-    tail -5 "$log" >&2
-    failures=$((failures + 1))
-  fi
+  guest "$each" &
+  guests+=($!)
+done
+for each in "${guests[@]}"; do
+  wait "$each" || failures=$((failures + 1))
 done
 find "$results" -name '*.txt' | sort -V | xargs awk -f src/test/matrix/table.awk >"$table"
-echo "matrix: $# guests in $((SECONDS - begin)) s"
-((failures == 0)) || { echo "matrix: $failures failures" >&2; exit 1; }
+echo "matrix: $# guests in $((SECONDS - begin)) s, $jobs at a time"
+((failures == 0)) || { echo "matrix: $failures of $# guests failed" >&2; exit 1; }

@@ -18,8 +18,6 @@ import java.util.TreeSet;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -39,11 +37,6 @@ class LibrarySymbolsTest {
     private static final Map<String, Long> LARGEST_PAGES = Map.of("linux_64", 4L << 10, "linux_arm", 4L << 10,
             "linux_arm64", 64L << 10, "linux_riscv64", 4L << 10, "linux_ppc64le", 64L << 10, "linux_s390x", 4L << 10,
             "linux_loongarch64", 64L << 10);
-
-    private static Path library() {
-        return ChildJvm.classes().resolve(
-                NativeLibrary.resourceName(System.getProperty("os.name"), System.getProperty("os.arch")));
-    }
 
     /** The host's after an ordinary build, every processor's after 'make dist'. */
     static List<Path> libraries() throws Exception {
@@ -125,28 +118,5 @@ class LibrarySymbolsTest {
                 .filter(each -> Modifier.isNative(each.getModifiers()))
                 .map(each -> EXPORTS + each.getName()).sorted().toList();
         assertEquals(new TreeSet<>(methods), new TreeSet<>(exported));
-    }
-
-    @Test
-    void loadsIntoAProgramOfThisLibc() throws Exception {
-        Path program = ChildJvm.root().resolve("target/test-native/dlopen_library");
-        assertTrue(Files.isExecutable(program), () -> program + " is not there; 'make test' builds it");
-        assertLoads(program);
-    }
-
-    @Test
-    void loadsIntoAProgramOfMusl(@TempDir Path scratch) throws Exception {
-        Needs.command("musl-gcc");
-        Path program = scratch.resolve("dlopen_library");
-        ChildJvm.run(DEADLINE, List.of("musl-gcc", "-D_GNU_SOURCE", "-o", program.toString(),
-                ChildJvm.root().resolve("src/test/c/dlopen_library.c").toString())).assertExit(0);
-        assertTrue(lines("readelf", "-W", "-l", program.toString()).stream().anyMatch(each -> each.contains("/ld-musl-")),
-                "the program is one of musl");
-        assertLoads(program);
-    }
-
-    private static void assertLoads(Path program) throws Exception {
-        String output = ChildJvm.run(DEADLINE, List.of(program.toString(), library().toString())).assertExit(0).output();
-        assertEquals("page size " + Native.pageSize() + ", as the system's: yes\n", output);
     }
 }

@@ -20,6 +20,7 @@ import org.junit.platform.launcher.core.LauncherFactory;
 /** Runs packages and classes of tests in a guest of the kernel matrix, where there is no Maven, and prints what a script can read. */
 public final class GuestRun {
     private static final int STACK_LINES = 12;
+    private static final int SLOW_MILLISECONDS = 4000;
 
     private GuestRun() {}
 
@@ -46,9 +47,9 @@ public final class GuestRun {
 
         @Override
         public void executionFinished(TestIdentifier test, TestExecutionResult result) {
-            if (test.getSource().orElse(null) instanceof ClassSource type) {
-                System.out.printf("TIME %s %d ms%n", type.getClassName(),
-                        (System.nanoTime() - starts.get(test.getUniqueId())) / 1_000_000);
+            long milliseconds = (System.nanoTime() - starts.get(test.getUniqueId())) / 1_000_000;
+            if (test.getSource().orElse(null) instanceof ClassSource || milliseconds >= SLOW_MILLISECONDS) {
+                System.out.printf("TIME %s %s %d ms%n", className(test), test.getDisplayName(), milliseconds);
             }
             if (result.getStatus() == TestExecutionResult.Status.FAILED) {
                 count(test, 2);

@@ -97,13 +97,12 @@ compiler() { # ARCHITECTURE
 
 # Puts musl into a guest, and prints the compiler for it.
 musl() { # ARCHITECTURE TREE COMPILER
-  local directory=$work/systems/musl-$1 specs
+  local directory=$work/systems/musl-$1
   case $1 in amd64 | arm64) ;; *) return ;; esac
   unpack "$1" "$directory" musl musl-dev musl-tools
   cp "$directory"/usr/lib/*-linux-musl/libc.so "$2/lib/$(basename "$(find "$directory" -name 'ld-musl-*.so.1')")"
-  specs=$(find "$directory" -name musl-gcc.specs)
-  sed -i "s|/usr/|$PWD/$directory/usr/|g" "$specs"
-  echo "$3 -specs=$PWD/$specs"
+  sed "s|/usr/|$PWD/$directory/usr/|g" "$directory"/usr/lib/*/musl-gcc.specs >"$directory.specs"
+  echo "$3 -specs=$PWD/$directory.specs"
 }
 
 # Everything that a guest's tests need, as an initial file system, once for a processor and a JDK. No compression: that costs seconds.

@@ -63,7 +63,7 @@ unpack() { # ARCHITECTURE DIRECTORY PACKAGE...
 # a newer libc than the system has and so runs under its own root.
 link_jre() { # JDK MODULES OUTPUT ARCHITECTURE
   local options=(--strip-java-debug-attributes --no-header-files --no-man-pages
-    --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported)
+    --add-options=-XX:TieredStopAtLevel=1 --add-modules java.base,java.logging,java.management,java.xml,jdk.jfr,jdk.management,jdk.unsupported)
   local jlink=jlink host
   [[ $4 != s390x ]] || options+=(--endian big)
   [[ $1 == "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]] ||

@@ -12,6 +12,7 @@ import io.github.userfaultfd.RegisterMode;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.time.Duration;
@@ -169,7 +170,7 @@ class BehaviourTest {
      */
     @Test
     void unregisterLeavesNobodyAsleep() throws Exception {
-        for (int round = 0; round < 10; round++) {
+        for (int round = 0; round < ChildJvm.rounds(10); round++) {
             try (TestMemory memory = TestMemory.of(MemoryKind.ANONYMOUS, 512); CoveredUffd uffd = CoveredUffd.open()) {
                 uffd.register(memory, RegisterMode.MISSING);
                 Steps all = new Steps();

@@ -132,13 +132,7 @@ class MemoryRegionTest {
         assertTrue(isMapped(start));
         assertEquals(20, slice.capacity());
         slice = null;
-        for (int i = 0; i < 100 && isMapped(start); i++) {
-            System.gc();
-            Thread.sleep(20);
-        }
-        // The region object still refers to its master buffers.
-        assertTrue(isMapped(start) || region.toString() != null);
-        region = null;
+        region = null; // which refers to its master buffers
         for (int i = 0; i < 200 && isMapped(start); i++) {
             System.gc();
             Thread.sleep(20);

@@ -14,6 +14,7 @@ import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -174,7 +175,7 @@ class PagerTest {
                 Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).faultAround(16 * PAGE).start()) {
             ByteBuffer memory = region.asByteBuffer(0, content.length);
             memory.get(0);
-            for (int i = 0; i < 5000; i++) {
+            for (int i = 0; i < ChildJvm.rounds(5000); i++) {
                 region.discard(5 * PAGE, PAGE);
                 assertEquals(content[(int) (5 * PAGE)], memory.get((int) (5 * PAGE)));
             }
@@ -336,7 +337,7 @@ class PagerTest {
     /** Readers go over the region while it is closed by filling: no byte may ever differ from the source. */
     @Test
     void closingFillsWhileReadersRead() throws Exception {
-        for (int round = 0; round < 30; round++) {
+        for (int round = 0; round < ChildJvm.rounds(30); round++) {
             try (MemoryRegion region = MemoryRegion.anonymous(content.length)) {
                 AtomicBoolean stop = new AtomicBoolean();
                 List<CompletableFuture<Long>> readers = new ArrayList<>();

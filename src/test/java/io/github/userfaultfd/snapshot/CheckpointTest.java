@@ -139,7 +139,7 @@ class CheckpointTest {
             });
             writer.start();
             try {
-                for (int i = 0; i < 60; i++) {
+                for (int i = 0; i < ChildJvm.rounds(60); i++) {
                     long number = checkpoint.save();
                     assertEquals(number, Checkpoint.restore(directory, other));
                     ByteBuffer image = other.asByteBuffer(0, (int) other.size());
@@ -393,7 +393,7 @@ class CheckpointTest {
             writer.start();
             int lost = 0;
             try {
-                for (int i = 0; i < 50; i++) {
+                for (int i = 0; i < ChildJvm.rounds(50); i++) {
                     try {
                         checkpoint.save();
                     } catch (io.github.userfaultfd.UffdException e) {
@@ -406,7 +406,6 @@ class CheckpointTest {
                 stop.set(true);
                 writer.join();
             }
-            System.out.println("lost " + lost + " of 50");
             assertTrue(lost > 0);
             checkpoint.save();
             Checkpoint.restore(directory, other);

@@ -176,7 +176,7 @@ class DirtyTrackerTest {
     @ParameterizedTest
     @ValueSource(strings = {"anonymous", "shared", "inline", "shared inline", "unpopulated"})
     void aThousandRoundsAgainstAModel(String kind) throws Exception {
-        int rounds = 1000 / ChildJvm.PATIENCE;
+        int rounds = ChildJvm.rounds(1000);
         int writers = 3;
         AtomicReference<Throwable> failure = new AtomicReference<>();
         try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
@@ -225,7 +225,7 @@ class DirtyTrackerTest {
     @ValueSource(strings = {"anonymous", "inline"})
     void collectingInALoopAllocatesNothing(String kind) throws Exception {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        int collects = 5000 / ChildJvm.PATIENCE;
+        int collects = ChildJvm.rounds(5000);
         try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
             long[] sum = new long[1];

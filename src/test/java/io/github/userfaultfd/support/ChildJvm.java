@@ -21,6 +21,11 @@ public final class ChildJvm {
     /** How many times longer everything may take here than on a quiet machine, {@code -Dtest.patience}: emulated processors. */
     public static final int PATIENCE = Integer.getInteger("test.patience", 1);
 
+    /** Rounds of what is repeated to meet rare moments: so many on a real processor, fewer on an emulated one. */
+    public static int rounds(int many) {
+        return Math.max(1, many / PATIENCE);
+    }
+
     private final List<String> prefix = new ArrayList<>();
     private final List<String> options = new ArrayList<>();
     private Path command = java();

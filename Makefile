@@ -4,7 +4,7 @@
 # make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C, and everything else in docs/performance.md; make bench-full: more of it
 # FILE=...    another file for make run
-# make matrix the tests under real kernels in virtual machines; make matrix-full under more of them; make matrix-short the least
+# make matrix the tests under real kernels in virtual machines, an hour; make matrix-full: more of them, hours; make matrix-short: minutes
 # make docs   the documentation of the API, in target/reports/apidocs
 # make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
 #             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
@@ -244,15 +244,22 @@ api-check: target/.jar
 	src/test/dist/api.sh
 
 # The tests under real kernels and on other processors, in virtual machines. Everything is downloaded from the archive that the
-# system's own apt uses, once; without a network it fails and says so. The short one has the oldest kernel and the newest, on two
-# processors, and leaves out the tests that only take time.
-MATRIX_SHORT = 5.10:amd64:17 7.3:arm64:17
-MATRIX_SHORT_TESTS = memory paging snapshot FeatureTest UffdBuilderTest UffdTest child.SeccompTest child.OrdinaryUserTest \
-  $(addprefix conformance.,ApiTest BehaviourOfSystemsTest ErrorsTest MinorTest MmapChangingTest PoisonTest RegisterIoctlsTest RwpTest \
-  SigbusWpTest WpForkTest WpUnpopulatedTest ZeropageTest)
-MATRIX = 5.10:amd64:17 6.12:amd64:17 7.3:amd64:25 7.3:arm64:17 7.2:riscv64:25
-MATRIX_FULL = $(MATRIX) 6.1:amd64:25 6.18:amd64:17 7.0:amd64:17 7.2:amd64:25 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 \
-  7.3-16k:arm64:17 6.1:ppc64el:17 6.1:s390x:17 7.2:s390x:17
+# system's own apt uses, once; without a network it fails and says so. Slow processors first, so that none is left alone at the end.
+# The short one has the same guests and leaves out the tests that start many JVMs or repeat much, and the ordinary user.
+MATRIX = 7.2:riscv64:25 7.3:arm64:17 5.10:amd64:17 6.12:amd64:17 7.3:amd64:25
+MATRIX_FULL = 6.1:s390x:17 7.2:s390x:17 6.1:ppc64el:17 7.3-16k:arm64:17 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 $(MATRIX) \
+  6.1:amd64:25 6.18:amd64:17 7.0:amd64:17 7.2:amd64:25
+MATRIX_SHORT_TESTS = FeatureTest UffdBuilderTest UffdTest internal.LibcTest memory paging.KernelAccessTest paging.PagerFailureTest \
+  snapshot.LiveSnapshotTest $(addprefix conformance.,ApiTest BehaviourOfSystemsTest ErrorsTest MinorTest MmapChangingTest MoveTest \
+  PoisonTest RegisterIoctlsTest RwpTest SigbusTest SigbusWpTest WpForkTest WpUnpopulatedTest ZeropageTest)
+MATRIX_OF_matrix = $(MATRIX)
+MATRIX_OF_matrix-full = $(MATRIX_FULL)
+MATRIX_OF_matrix-short = $(MATRIX)
+matrix-short: export MATRIX_PACKAGES = $(MATRIX_SHORT_TESTS)
+matrix-short: export MATRIX_USERS = root
+matrix-short: export MATRIX_DEADLINE = 600
+matrix-short: export MATRIX_RESULTS = target/matrix-short
+matrix-short: export MATRIX_TABLE = target/matrix-short.md
 
 .PHONY: qemu
 qemu:
@@ -269,8 +276,7 @@ qemu:
 .PHONY: matrix matrix-full matrix-short
 matrix matrix-full matrix-short: qemu dist target/.jar
 	$(MVN) test-compile
-	$(if $(filter matrix-short,$@),MATRIX_PACKAGES='$(MATRIX_SHORT_TESTS)' MATRIX_RESULTS=target/matrix-short MATRIX_TABLE=target/matrix-short.md) \
-	  src/test/matrix/matrix.sh $(if $(filter matrix-full,$@),$(MATRIX_FULL),$(if $(filter matrix,$@),$(MATRIX),$(MATRIX_SHORT)))
+	src/test/matrix/matrix.sh $(MATRIX_OF_$@)
 
 # Whether what is not marked as nullable never is (JSpecify, NullAway).
 .PHONY: nullness
@@ -279,4 +285,4 @@ nullness:
 
 # What holds beyond the tests.
 .PHONY: check
-check: nullness sanitize dist-check reproducible api-check bench-guard
+check: nullness sanitize dist-check reproducible api-check bench-guard matrix-short

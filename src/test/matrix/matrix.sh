@@ -193,7 +193,7 @@ guest() { # SERIES:PROCESSOR:JDK
 mkdir -p "$work"
 mvn -B -q -ntp dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile="$work/classpath"
 tr ':' '\n' <"$work/classpath" | grep -E '/(junit|opentest4j|apiguardian)[^/]*\.jar$' >"$work/junit"
-rm -rf "$work"/{images,systems,trees} "$work"/*.log
+rm -rf "$work"/{images,systems,trees} "$work"/*.{log,time}
 
 # A run replaces what it knows of its own guests and leaves the others.
 mkdir -p "$results"

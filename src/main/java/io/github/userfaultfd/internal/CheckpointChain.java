@@ -151,10 +151,16 @@ public final class CheckpointChain implements Closeable {
      */
     public static long openSource(Path directory, long regionSize, long pageSize) throws IOException {
         long[] handle = new long[1];
-        open(directory, chain -> {
+        CheckpointChain opened = open(directory, chain -> {
             chain.checkFits(regionSize, pageSize);
             handle[0] = chain.openSource();
-        }).close();
+        });
+        try {
+            opened.close();
+        } catch (IOException e) {
+            Native.sourceFree(handle[0]);
+            throw e;
+        }
         return handle[0];
     }
 

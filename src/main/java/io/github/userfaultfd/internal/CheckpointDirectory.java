@@ -42,7 +42,11 @@ public final class CheckpointDirectory implements Closeable {
                 throw taken(path, "another process");
             }
         } catch (IOException | RuntimeException e) {
-            channel.close();
+            try {
+                channel.close();
+            } catch (IOException second) {
+                e.addSuppressed(second);
+            }
             throw e;
         }
     }

@@ -5,7 +5,7 @@
 # SERIES:PROCESSOR:JDK, such as 5.10:amd64:17 or 7.3-16k:arm64:25. Needs the classes and libraries of 'make dist' and 'make test'.
 # MATRIX_CACHE keeps the downloads, MATRIX_PACKAGES names packages and classes of tests, MATRIX_RESULTS is the directory with a file
 # for each guest, MATRIX_TABLE the file that is made of them all, MATRIX_DEADLINE the seconds that a guest may take, MATRIX_JOBS how
-# many guests run at a time (one keeps about one processor busy and takes up to 1.3 GB), MATRIX_USERS who runs the tests: root, ordinary.
+# many guests run at a time (as many as there are processors and as fit into memory), MATRIX_USERS who runs the tests: root, ordinary.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -20,7 +20,7 @@ table=${MATRIX_TABLE:-docs/kernels.md}
 users=${MATRIX_USERS:-root ordinary}
 results=${MATRIX_RESULTS:-src/test/matrix/results}
 deadline=${MATRIX_DEADLINE:-3600}
-jobs=${MATRIX_JOBS:-$(nproc)}
+jobs=${MATRIX_JOBS:-$(awk -v most="$(nproc)" '/^MemAvailable/ {fit = int($2 / 1500000); print fit < 1 ? 1 : fit < most ? fit : most}' /proc/meminfo)}
 work=target/matrix
 libraries=(libc6 zlib1g libstdc++6 libgcc-s1)
 fetch() {

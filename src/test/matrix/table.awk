@@ -15,7 +15,7 @@ FNR == 1 { guests++; order[guests] = $2; guest = $2 }
 /^GROUP / { used[$3] = 1; cell[guest, $2, $3] = $4 "/" $5 "/" $6; sum[$2 SUBSEP guest] = 1; p += $4; s += $5; f += $6 }
 /^SKIPPED / {
   reason = $0; sub(/^SKIPPED [^ ]+ [0-9]+ \[[^]]*\] /, "", reason)
-  sub(/Linux [0-9][^ ]* /, "the kernel ", reason)
+  sub(/Linux [0-9][^ ]*-[^ ]* /, "the kernel ", reason)
   times[reason] += $3
   where = guest " " $2
   if (index(places[reason], where) == 0) places[reason] = places[reason] (places[reason] == "" ? "" : ", ") where

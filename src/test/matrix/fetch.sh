@@ -53,7 +53,7 @@ lists() {
 }
 
 mkdir -p "$directory"
-have=$(find "$directory" -name '*.deb' | head -1)
+have=$(find "$directory" -name '*.deb' -print -quit)
 if [[ -n $have ]]; then
   echo "$have"
   exit

@@ -35,7 +35,7 @@ kernel() { # SERIES ARCHITECTURE
     *:ppc64el) flavour=powerpc64le ;;
     *:riscv64 | *:s390x) flavour=$2 ;;
   esac
-  if [[ $(printf '%s\n6.19\n' "$series" | sort -V | head -1) == 6.19 ]]; then
+  if printf '6.19\n%s\n' "$series" | sort -VC; then
     package=binary
   fi
   file=$(fetch "$2" "linux-$package-${series/./\\.}\\.[0-9].*-$flavour(-unsigned)?" "linux-$1-$2")
@@ -67,7 +67,7 @@ link_jre() { # JDK MODULES OUTPUT ARCHITECTURE
   local jlink=jlink host
   [[ $4 != s390x ]] || options+=(--endian big)
   [[ $1 == "$(javac -version 2>&1 | sed 's/javac \([0-9]*\).*/\1/')" ]] ||
-    jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink 2>/dev/null | head -1) || true
+    jlink=$(find /usr/lib/jvm -path "*$1*" -name jlink -print -quit 2>/dev/null) || true
   if [[ -n $jlink ]]; then
     "$jlink" --module-path "$2" --output "$3" "${options[@]}"
     return
@@ -81,7 +81,7 @@ link_jre() { # JDK MODULES OUTPUT ARCHITECTURE
   [[ -e $host/lib ]] || ln -s usr/lib "$host/lib"
   cp -rL "$2" "$host/link/modules"
   unshare --mount --map-root-user sh -c 'mount --rbind /proc "$1/proc" && shift && exec chroot "$@"' sh "$host" "$host" \
-    "$(cd "$host" && find usr/lib/jvm -name jlink | head -1 | sed 's|^|/|')" \
+    "$(cd "$host" && find usr/lib/jvm -name jlink -print -quit | sed 's|^|/|')" \
     --module-path /link/modules --output /link/jre "${options[@]}"
   mv "$host/link/jre" "$3"
 }
@@ -123,7 +123,7 @@ file_system() { # ARCHITECTURE JDK
     -exec cp -P -t "$tree/lib" {} +
   ln -s lib "$tree/lib64"
   ln -s ../lib "$tree/usr/lib"
-  multiarch=$(basename "$(dirname "$(find "$system" -name libc.so.6 | head -1)")")
+  multiarch=$(basename "$(dirname "$(find "$system" -name libc.so.6 -print -quit)")")
   ln -sfn /lib "$tree/lib/$multiarch"
   link_jre "$2" "$(dirname "$(find "$jdk" -name java.base.jmod)")" "$tree/jre" "$1"
   find "$tree/jre" -name '*.debuginfo' -delete
@@ -181,7 +181,7 @@ guest() { # SERIES:PROCESSOR:JDK
     result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
     read -r _ passed _ skipped _ failed <<<"${result:-passed 0 skipped 0 failed -}"
     [[ $failed == 0 && $passed != 0 ]] || outcome=1
-    echo "$1 $user: $(sed -n 's/^SYSTEM //p' "$log" | head -1); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
+    echo "$1 $user: $(sed -n '/^SYSTEM /{s///p;q}' "$log"); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
   done
   if ! grep -q '^MATRIX-END' "$log"; then
     { echo "$1 did not come to its end in $deadline s; its last lines:"; tail -5 "$log"; } >&2

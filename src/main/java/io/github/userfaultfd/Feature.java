@@ -45,7 +45,7 @@ public enum Feature {
     /** Minor faults of shared memory can be registered. Linux 5.14. */
     MINOR_SHMEM(Abi.FEATURE_MINOR_SHMEM, "5.14"),
 
-    /** {@link Event.PageFault#address()} is the exact address and not that of the page. Linux 5.18. */
+    /** {@link Event.PageFault#address()} is the exact address and not that of the page, except on s390x. Linux 5.18. */
     EXACT_ADDRESS(Abi.FEATURE_EXACT_ADDRESS, "5.18"),
 
     /** Write-protect on huge pages and shared memory. Linux 5.19. */

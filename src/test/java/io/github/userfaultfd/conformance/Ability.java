@@ -13,6 +13,7 @@ import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 
 /** What kernels can or cannot without a feature bit that tells: done once, and looked at. */
 public enum Ability {
@@ -20,10 +21,13 @@ public enum Ability {
     USER_MODE_ONLY("leave out faults of the kernel", "5.11", Ability::leavesOutFaultsOfTheKernel),
 
     /** Bit 57 of an entry. */
-    PROTECTION_IN_PAGEMAP("tell in /proc/self/pagemap which pages are write-protected", "5.14", Ability::pagemapTellsProtection);
+    PROTECTION_IN_PAGEMAP("tell in /proc/self/pagemap which pages are write-protected", "5.14", Ability::pagemapTellsProtection),
+
+    /** Whether there are any at the moment is another question. */
+    TRANSPARENT_HUGE_PAGES("have transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE", () -> Files.exists(ThpSupport.SIZE));
 
     private final String what;
-    private final String since;
+    private final String broughtBy;
     private final Probe probe;
     private Boolean there;
 
@@ -31,9 +35,9 @@ public enum Ability {
         boolean run() throws IOException;
     }
 
-    Ability(String what, String since, Probe probe) {
+    Ability(String what, String broughtBy, Probe probe) {
         this.what = what;
-        this.since = since;
+        this.broughtBy = broughtBy;
         this.probe = probe;
     }
 
@@ -72,7 +76,7 @@ public enum Ability {
 
     /** Skips the test, with the reason, where this kernel cannot. */
     public void need() {
-        assumeTrue(isThere(), () -> "Linux " + Needs.system().kernel() + " cannot " + what + " (" + since + ")");
+        assumeTrue(isThere(), () -> "Linux " + Needs.system().kernel() + " cannot " + what + " (" + broughtBy + ")");
     }
 
     /** The flags of a descriptor that never blocks, as the library opens it where there is a choice. */

@@ -27,6 +27,9 @@ import org.junit.jupiter.api.Test;
 class BehaviourTest {
     private static final Duration LONG_ENOUGH = Duration.ofSeconds(5);
 
+    /** s390x tells the kernel the page of a fault and no more. */
+    private static final boolean PROCESSOR_TELLS_ADDRESS = !System.getProperty("os.arch").equals("s390x");
+
     /** 1. A fault is handed out before a REMOVE that is older. */
     @Test
     void faultsComeBeforeOlderRemoves() throws Exception {
@@ -118,9 +121,10 @@ class BehaviourTest {
                 assertEquals(1, uffd.readEvents(buffer));
                 events.add(buffer.get(0));
                 Event.PageFault.Kind missing = Event.PageFault.Kind.MISSING;
+                boolean told = exact && PROCESSOR_TELLS_ADDRESS;
                 assertEquals(Set.of(
-                        new Event.PageFault(memory.at(1) + (exact ? 17 : 0), missing, false, first.threadId()),
-                        new Event.PageFault(memory.at(2) + (exact ? 4095 : 0), missing, true, second.threadId()),
+                        new Event.PageFault(memory.at(1) + (told ? 17 : 0), missing, false, first.threadId()),
+                        new Event.PageFault(memory.at(2) + (told ? 4095 : 0), missing, true, second.threadId()),
                         new Event.PageFault(memory.at(3), missing, false, third.threadId())), Set.copyOf(events));
                 uffd.zeropage(memory.address(), memory.length);
                 for (Steps.Job each : List.of(first, second, third)) {

@@ -39,6 +39,11 @@ public final class HugePages {
 
     private HugePages() {}
 
+    /** Whether the processor and the kernel have any. */
+    static boolean areKnown() {
+        return SIZE != 0 && Files.isDirectory(POOL);
+    }
+
     /** Skips the test, with the reason, if there are no huge pages and none can be reserved. */
     public static synchronized void need() throws IOException {
         if (added == 0 && refusal == null) {
@@ -48,7 +53,7 @@ public final class HugePages {
     }
 
     private static String reserve() throws IOException {
-        if (SIZE == 0 || !Files.isDirectory(POOL)) {
+        if (!areKnown()) {
             return "this system has no huge pages";
         }
         if (Needs.isRoot()) {

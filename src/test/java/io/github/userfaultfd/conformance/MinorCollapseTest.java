@@ -14,7 +14,7 @@ import java.util.Collections;
  * Shared pages that were mapped by CONTINUE are collapsed to a huge page through the second mapping: no byte changes. The
  * kernel takes the table of small pages away from the registered mapping, so that the huge page is one minor fault there.
  */
-@Scenario(value = "minor-collapse", features = Feature.MINOR_SHMEM)
+@Scenario(value = "minor-collapse", features = Feature.MINOR_SHMEM, abilities = Ability.TRANSPARENT_HUGE_PAGES)
 class MinorCollapseTest {
     @EachMemory(MemoryKind.SHMEM)
     void collapseBelow(MemoryKind kind) throws Exception {

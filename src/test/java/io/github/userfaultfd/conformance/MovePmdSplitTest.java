@@ -4,7 +4,7 @@ package io.github.userfaultfd.conformance;
 import io.github.userfaultfd.Feature;
 
 /** A transparent huge page of which only a part is moved is split, and no byte is lost. */
-@Scenario(value = "move-pmd-split", features = Feature.MOVE)
+@Scenario(value = "move-pmd-split", features = Feature.MOVE, abilities = Ability.TRANSPARENT_HUGE_PAGES)
 class MovePmdSplitTest {
     private static final int PARTS = 4;
 

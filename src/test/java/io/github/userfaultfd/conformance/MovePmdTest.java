@@ -11,7 +11,7 @@ import java.io.IOException;
 import java.util.List;
 
 /** Whole transparent huge pages are moved as what they are, without being split or copied. */
-@Scenario(value = "move-pmd", features = Feature.MOVE)
+@Scenario(value = "move-pmd", features = Feature.MOVE, abilities = Ability.TRANSPARENT_HUGE_PAGES)
 class MovePmdTest {
     private static final int HUGE_PAGES = 2;
 

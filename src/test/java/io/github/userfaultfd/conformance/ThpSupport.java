@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.conformance;
 
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
-
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Transparent huge pages: their size, and how much of a mapping consists of them. */
 final class ThpSupport {
-    private static final Path SIZE = Path.of("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+    static final Path SIZE = Path.of("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
     private static final int HEX = 16;
 
     private ThpSupport() {}
 
-    /** The size in bytes of a transparent huge page; without any the test is skipped. */
+    /** The size in bytes of a transparent huge page; on a kernel without any the test is skipped. */
     static long size() throws IOException {
-        assumeTrue(Files.exists(SIZE), "a kernel without transparent huge pages");
+        Ability.TRANSPARENT_HUGE_PAGES.need();
         return Long.parseLong(Files.readString(SIZE).strip());
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pages were written since they were last asked for. Linux 6.7 and newer.
+// Which pages were written since they were last asked for. Linux 5.7 and newer; from 6.7 on the
+// kernel takes note itself.
 //
 //   java -cp 'target/userfaultfd-0.1.0.jar:target/lib/*' examples/04-dirty-tracking.java
 //

@@ -52,7 +52,8 @@ final class AccessDiagnosis {
             return filtered
                     ? "a seccomp filter forbids it, as Docker's default profile does"
                             + " (remedy: a profile that allows userfaultfd, or give the container /dev/userfaultfd)"
-                    : "a security module of this system forbids it";
+                    : "a security module of this system forbids it (remedy: SELinux and others name it in the audit log, and have a"
+                            + " permission for userfaultfd)";
         }
         return "this process lacks CAP_SYS_PTRACE, and vm.unprivileged_userfaultfd is 0"
                 + " (remedy: userModeOnly(true), or the capability, or sysctl vm.unprivileged_userfaultfd=1)"

@@ -58,7 +58,7 @@ public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts
     }
 
     /**
-     * Tries everything. Takes some ten microseconds and does not block; nothing stays open.
+     * Tries everything. Takes some milliseconds at most and does not block; nothing stays open.
      *
      * @return what was found
      */

@@ -18,7 +18,7 @@ public class UnsupportedFeaturesException extends UffdException {
         super("create", Abi.EINVAL, "", "this kernel (" + System.getProperty("os.version") + ") lacks "
                 + Feature.of(missing).stream().map(each -> each + " (Linux " + each.since() + ")")
                         .collect(Collectors.joining(", "))
-                + "; it has " + Feature.names(supported));
+                + ", which newer kernels may lack too, by processor and configuration; it has " + Feature.names(supported));
         this.missing = missing;
         this.supported = supported;
     }

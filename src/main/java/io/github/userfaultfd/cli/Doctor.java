@@ -146,7 +146,7 @@ final class Doctor {
     }
 
     private static String kernelOf(String since) {
-        return "Linux " + since + " or newer, if it was built with that";
+        return "Linux " + since + " or newer, if it was built with that and has it for this processor";
     }
 
     /** What a user of this library has instead. */

@@ -89,6 +89,10 @@ public final class Main {
             return 0;
         } catch (Exception | LinkageError e) {
             err.println("userfaultfd: " + command + ": " + words(cause(e)));
+            if (e.getCause() instanceof NoClassDefFoundError) {
+                err.println("java -jar looks at no other class path; java -cp JAR:JAR " + Main.class.getName() + " " + command
+                        + " does");
+            }
             return FAILED;
         }
     }

@@ -174,7 +174,8 @@ public final class Pager implements AutoCloseable {
     private UffdException refused(int errno) {
         if (errno == Abi.EOPNOTSUPP) {
             return new InlineUnavailableException(errno,
-                    "other code of this process has replaced the SIGBUS handler of this library");
+                    "other code of this process has replaced the SIGBUS handler of this library"
+                            + " (remedy: FaultEngine.AUTO or THREAD)");
         }
         return new UffdException("start", errno, "a pager of the region " + text());
     }

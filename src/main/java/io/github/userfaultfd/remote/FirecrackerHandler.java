@@ -54,9 +54,10 @@ public final class FirecrackerHandler implements AutoCloseable {
      * @param pager serves them all; its loader has the memory file's bytes. Closed with the handler
      * @param observer is told what happens
      * @return the running handler
-     * @throws IOException if the socket cannot be made
+     * @throws IOException if the socket cannot be made, or {@code com.fasterxml.jackson.core:jackson-core} is missing
      */
     public static FirecrackerHandler listen(Path socket, RemotePager pager, FirecrackerListener observer) throws IOException {
+        PageLoaders.needing("com.fasterxml.jackson.core:jackson-core", "the messages of Firecracker", FirecrackerMessage::new);
         FirecrackerHandler handler = new FirecrackerHandler(UffdSocket.listen(socket), pager, observer);
         handler.thread("userfaultfd-firecracker", handler::acceptAll);
         return handler;

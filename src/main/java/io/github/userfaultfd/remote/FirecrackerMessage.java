@@ -39,7 +39,7 @@ final class FirecrackerMessage {
     private int depth;
     private boolean complete;
 
-    private FirecrackerMessage() throws IOException {
+    FirecrackerMessage() throws IOException {
         StreamReadConstraints limits = StreamReadConstraints.builder().maxDocumentLength(LONGEST).maxNestingDepth(DEEPEST)
                 .maxNumberLength(LONGEST_NUMBER).build();
         parser = JsonFactory.builder().streamReadConstraints(limits).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)

@@ -121,8 +121,8 @@ public final class PagerProcess implements AutoCloseable {
         Reference.reachabilityFence(direct);
         if (result < 0) {
             String reason = switch ((int) -result) {
-                case Abi.ECHILD -> "the child ended before it served (its wait status is 0x" + Long.toHexString(status.get(0))
-                        + "); what it wrote tells why";
+                case Abi.ECHILD -> "the child ended before it served (" + ending((int) status.get(0))
+                        + "); what it wrote tells why, and it needs the loader's class on its class path";
                 case Abi.ETIMEDOUT -> "the child did not serve within " + options.startTimeout;
                 case Abi.ENOENT -> "there is no " + command.get(0);
                 default -> Errno.meaning((int) -result);
@@ -130,6 +130,12 @@ public final class PagerProcess implements AutoCloseable {
             throw new UffdException("start", (int) -result, "a pager process for the region " + text(), reason);
         }
         return result;
+    }
+
+    /** Of the status of wait(2), as shells tell it. */
+    private static String ending(int status) {
+        int signal = status & 0x7f;
+        return signal == 0 ? "exit code " + (status >> 8 & 0xff) : "signal " + signal;
     }
 
     /**
@@ -269,7 +275,8 @@ public final class PagerProcess implements AutoCloseable {
     }
 
     /**
-     * Has the child load a range ahead, and returns at once. What is in place when it is touched costs no fault. A page that
+     * Has the child load a range ahead, and returns when it knows: at once, or after a second at most where there is no child at
+     * the moment, or one that does not read. What is in place when it is touched costs no fault. A page that
      * cannot be loaded ahead is left to its fault, and so is all that is left when the child dies.
      *
      * @param offset where the range begins, in bytes from the region's start

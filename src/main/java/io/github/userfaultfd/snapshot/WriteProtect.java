@@ -119,11 +119,13 @@ final class WriteProtect {
         String detail = "write-protecting the region " + Ranges.text(owner.address(), owner.length());
         if (errno == Abi.EOPNOTSUPP) {
             return new UffdException("start", errno, detail,
-                    "other code of this process has replaced the SIGBUS handler of this library");
+                    "other code of this process has replaced the SIGBUS handler of this library"
+                            + " (remedy: have it hand on what is not its own to the handler that it found)");
         }
         if (errno == Abi.ENOSYS) {
             return new UffdException("start", errno, detail,
-                    "this kernel says that it write-protects pages, and a write to a protected page went through");
+                    "this kernel says that it write-protects pages, and a write to a protected page went through"
+                            + " (remedy: another kernel)");
         }
         return new UffdException("start", errno, detail);
     }

@@ -46,7 +46,7 @@ class DocumentsTest {
 
             public class Snippet {
                 private static final int SIZE = 4 << 20;
-
+            MEMBERS
                 public static final class MyLoader implements PageLoader {
                     public MyLoader(String[] arguments) {}
 
@@ -73,6 +73,9 @@ class DocumentsTest {
                 }
             }
             """;
+
+    /** A class that a snippet begins with. */
+    private static final Pattern MEMBERS = Pattern.compile("\\A(public static .*?^}\n)", Pattern.MULTILINE | Pattern.DOTALL);
 
     @TempDir
     private Path scratch;
@@ -124,7 +127,10 @@ class DocumentsTest {
                 program = program.replaceAll("(MemoryRegion|Path) " + name + "([,)])", "$1 other_" + name + "$2");
             }
         }
-        Path source = Files.writeString(scratch.resolve("Snippet.java"), program.replace("SNIPPET", snippet.text()));
+        Matcher begin = MEMBERS.matcher(snippet.text());
+        String members = begin.find() ? begin.group() : "";
+        Path source = Files.writeString(scratch.resolve("Snippet.java"), program.replace("MEMBERS", members)
+                .replace("SNIPPET", snippet.text().substring(members.length())));
         Path classes = Files.createDirectory(scratch.resolve("classes"));
         String path = ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*";
         assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", path, "-d", classes.toString(),

@@ -352,6 +352,8 @@ class CompressedLoadersTest {
                 switch (arguments[0]) {
                     case "compress" -> ZstdFile.compress(Path.of(arguments[1]), Path.of(arguments[1] + ".zst"));
                     case "lz4" -> PageLoaders.lz4(Path.of(arguments[1]));
+                    case "firecracker" -> FirecrackerHandler.listen(Path.of(arguments[1] + ".socket"),
+                            RemotePager.of(PageLoaders.file(Path.of(arguments[1]))).start(), new FirecrackerListener() { });
                     case "redis" -> PageLoaders.redis(URI.create("redis://127.0.0.1:1"), "memory", Duration.ofSeconds(9));
                     default -> PageLoaders.zstd(Path.of(arguments[1]));
                 }
@@ -365,7 +367,8 @@ class CompressedLoadersTest {
     void aLibraryThatIsMissingIsNamed() throws Exception {
         Path file = write("memory", content);
         String[][] all = {{"zstd", "com.github.luben:zstd-jni"}, {"compress", "com.github.luben:zstd-jni"},
-            {"lz4", "at.yawk.lz4:lz4-java"}, {"redis", "redis.clients:jedis"}};
+            {"lz4", "at.yawk.lz4:lz4-java"}, {"redis", "redis.clients:jedis"},
+            {"firecracker", "com.fasterxml.jackson.core:jackson-core"}};
         for (String[] each : all) {
             ChildJvm.Result result = new ChildJvm().classPath(ChildJvm.classes() + ":" + ChildJvm.testClasses())
                     .run(DEADLINE, Opens.class, each[0], file.toString()).assertExit(0);

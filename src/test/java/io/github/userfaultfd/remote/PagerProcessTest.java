@@ -413,7 +413,7 @@ class PagerProcessTest {
             int descriptors = ProcessState.descriptors();
             UffdException e = assertThrows(UffdException.class, () -> PagerProcess.start(region, Bad.class, "constructor"));
             assertEquals(Abi.ECHILD, e.errno());
-            assertTrue(e.getMessage().contains("wait status is 0x100"), e.getMessage());
+            assertTrue(e.getMessage().contains("(exit code 1)"), e.getMessage());
             e = assertThrows(UffdException.class, () -> PagerProcess.of(region, Words.class)
                     .startTimeout(Duration.ofMillis(5)).start());
             assertEquals(Abi.ETIMEDOUT, e.errno());

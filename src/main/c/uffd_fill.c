@@ -31,6 +31,27 @@ static void clear_failed(struct uffd_paged *paged, size_t from, size_t length)
         atomic_fetch_and(&paged->failed_pages[index / 64], ~(UINT64_C(1) << (index % 64)));
 }
 
+// No lock; any thread and signal handlers.
+static void mark_failed(struct uffd_paged *paged, size_t at, int error)
+{
+    size_t index = at / paged->page;
+    atomic_store(&paged->failed_errno, -error);
+    atomic_fetch_or(&paged->failed_pages[index / 64], UINT64_C(1) << (index % 64));
+}
+
+// No lock; any thread and signal handlers. Of what was just copied, the pages from a new end of the file on: they may have zeros, and
+// can be seen already. They are as bad as one that cannot be had.
+static void distrust(struct uffd_paged *paged, size_t from, size_t to, struct uffd_stripe *stripe)
+{
+    size_t good = uffd_source_reach(paged->source) & ~(paged->page - 1);
+    for (size_t at = from > good ? from : good; at < to; at += paged->page) {
+        if (paged->on_failure != UFFD_FAILURE_FILL)
+            uffd_fill_abort(paged, paged->region.base + at, -EFAULT);
+        mark_failed(paged, at, -EFAULT);
+        count(&stripe->failed, 1);
+    }
+}
+
 // No lock; any thread and signal handlers. Copies pages of [from, to) as far as they are missing in one run: bytes done, or
 // -EEXIST if the first page is there, or what else stopped it. ENOENT of a long run may only mean that it crosses two
 // mappings, so the one page is tried before it is believed.
@@ -43,6 +64,7 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
         if (done > 0) {
             count(&stripe->pages, done / (int64_t)paged->page);
             clear_failed(paged, from, (size_t)done);
+            distrust(paged, from, from + (size_t)done, stripe);
             return done;
         }
         if (done == -EEXIST) {
@@ -62,14 +84,6 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
         }
         count(&stripe->retried, 1);
     }
-}
-
-// No lock; any thread and signal handlers.
-static void mark_failed(struct uffd_paged *paged, size_t at, int error)
-{
-    size_t index = at / paged->page;
-    atomic_store(&paged->failed_errno, -error);
-    atomic_fetch_or(&paged->failed_pages[index / 64], UINT64_C(1) << (index % 64));
 }
 
 // No lock; any thread and signal handlers. Without the policy there are no bits.
@@ -209,9 +223,15 @@ static int64_t copy_some(struct uffd_paged *paged, size_t at, size_t end, struct
     int64_t failed = lend_at(paged, at, lent);
     if (failed)
         return failed;
+    if (end > lent->to)
+        end = lent->to;
+    // Between two looks at the size of a file that may be cut short.
+    size_t piece = LAST_WINDOW > paged->page ? LAST_WINDOW : paged->page;
+    if (paged->source->fd >= 0 && end - at > piece)
+        end = at + piece;
     unsigned here = uffd_stripe_here();
     uint32_t entered = uffd_inline_enter(here);
-    int64_t done = copy_run(paged, at, end < lent->to ? end : lent->to, lent, stripe);
+    int64_t done = copy_run(paged, at, end, lent, stripe);
     uffd_inline_exit(here, entered);
     return done;
 }

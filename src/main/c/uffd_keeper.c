@@ -311,6 +311,7 @@ int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_kee
     }
     *status = keeper->stats.child_status;
     if (failed) {
+        uffd_memory_end_registration((void *)keeper->base, keeper->length);
         release(keeper);
         return failed;
     }
@@ -365,6 +366,7 @@ int uffd_keeper_finish(struct uffd_keeper *keeper)
     if (failed)
         return failed;
     uffd_wake(keeper->fd, keeper->base, keeper->length);
+    uffd_memory_end_registration((void *)keeper->base, keeper->length);
     stop(keeper);
     return 0;
 }

@@ -119,7 +119,7 @@ int uffd_memory_empty(void *address, size_t length, size_t page)
 }
 
 // No lock; one thread; nobody can touch the region (PROT_NONE). Afterwards each of its pages is missing, and a fault is told to
-// the descriptor. Registered first: a region that belongs to somebody else keeps what it holds.
+// the descriptor, until uffd_memory_end_registration. Registered first: a region that belongs to somebody else keeps what it holds.
 int uffd_memory_register_empty(int fd, void *address, void *alias, size_t length, size_t page)
 {
     int64_t result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);
@@ -130,7 +130,17 @@ int uffd_memory_register_empty(int fd, void *address, void *alias, size_t length
     }
     if (result > 0) // a new mapping, which nobody has registered yet
         result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);
+    // A forked child's mapping is not registered: what is missing would be zeros there, and in shared memory here too.
+    if (result >= 0)
+        result = uffd_memory_advise(address, length, MADV_DONTFORK);
     return result < 0 ? (int)result : 0;
+}
+
+// No lock; one thread, when no page is missing, or nothing is registered any more. Forked children have the region again; if the
+// kernel refuses that, they go on without it.
+void uffd_memory_end_registration(void *address, size_t length)
+{
+    uffd_memory_advise(address, length, MADV_DOFORK);
 }
 
 // No lock; any thread. msync(MS_ASYNC) does nothing but look whether each page of the range is mapped: ENOMEM if not.

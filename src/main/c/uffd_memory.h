@@ -20,6 +20,7 @@ int uffd_memory_retire(void *address, size_t length);
 int uffd_memory_advise(void *address, size_t length, int advice);
 int uffd_memory_empty(void *address, size_t length, size_t page);
 int uffd_memory_register_empty(int fd, void *address, void *alias, size_t length, size_t page);
+void uffd_memory_end_registration(void *address, size_t length);
 int uffd_memory_is_mapped(void *address, size_t length);
 int uffd_memory_residency(void *address, size_t length, size_t page, uint64_t *bits);
 

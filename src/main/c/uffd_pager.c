@@ -101,6 +101,8 @@ static int open_region(struct uffd_pager *pager, int threads, void *alias)
         if (pager->engine == UFFD_ENGINE_INLINE)
             uffd_inline_remove(&pager->paged.region);
     }
+    if (result < 0)
+        uffd_memory_end_registration(base, paged->region.length);
     return result;
 }
 
@@ -158,6 +160,7 @@ int uffd_pager_finish(struct uffd_pager *pager)
         atomic_store(&pager->paged.ended, 0);
         return failed;
     }
+    uffd_memory_end_registration((void *)pager->paged.region.base, pager->paged.region.length);
     stop_engine(pager);
     return 0;
 }

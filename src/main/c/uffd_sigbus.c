@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +29,13 @@ struct toucher {
     sigjmp_buf back;
 };
 
-static struct toucher touchers[64];
+// More of them when all are taken, kept for good: a thread may need one to bring the page that another waits for.
+struct touchers {
+    struct toucher slots[64];
+    _Atomic(struct touchers *) more;
+};
+
+static struct touchers touchers;
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(int) installed;
 static struct sigaction previous;  // written once under install_lock, before the handler can run
@@ -60,10 +67,12 @@ static void hand_on(int number, siginfo_t *info, void *context)
 static struct toucher *toucher_of(uintptr_t address)
 {
     pid_t self = (pid_t)syscall(SYS_gettid);
-    for (size_t i = 0; i < sizeof touchers / sizeof touchers[0]; i++) {
-        struct toucher *each = &touchers[i];
-        if (atomic_load_explicit(&each->thread, memory_order_acquire) == self && address >= each->from && address < each->to)
-            return each;
+    for (struct touchers *some = &touchers; some; some = atomic_load(&some->more)) {
+        for (size_t i = 0; i < sizeof some->slots / sizeof some->slots[0]; i++) {
+            struct toucher *each = &some->slots[i];
+            if (atomic_load_explicit(&each->thread, memory_order_acquire) == self && address >= each->from && address < each->to)
+                return each;
+        }
     }
     return NULL;
 }
@@ -164,18 +173,32 @@ int uffd_sigbus_install(void)
     return result;
 }
 
-// No lock; any thread. Waits for a free slot: as long as the others' faults take, and none of those needs a slot to be resolved.
+// No lock; any thread. What comes behind `last`, or NULL without memory for it.
+static struct touchers *add_touchers(struct touchers *last)
+{
+    struct touchers *none = NULL, *added = calloc(1, sizeof *added);
+    if (added && !atomic_compare_exchange_strong(&last->more, &none, added)) {
+        free(added);
+        return none;
+    }
+    return added;
+}
+
+// No lock; any thread. A free slot, or NULL without memory for one.
 static struct toucher *take_slot(pid_t self)
 {
-    for (;;) {
-        for (size_t i = 0; i < sizeof touchers / sizeof touchers[0]; i++) {
+    for (struct touchers *some = &touchers, *next; some; some = next) {
+        for (size_t i = 0; i < sizeof some->slots / sizeof some->slots[0]; i++) {
             pid_t nobody = 0;
-            if (atomic_load_explicit(&touchers[i].thread, memory_order_relaxed) == 0
-                && atomic_compare_exchange_strong(&touchers[i].thread, &nobody, -self))
-                return &touchers[i];
+            if (atomic_load_explicit(&some->slots[i].thread, memory_order_relaxed) == 0
+                && atomic_compare_exchange_strong(&some->slots[i].thread, &nobody, -self))
+                return &some->slots[i];
         }
-        usleep(50);
+        next = atomic_load(&some->more);
+        if (!next)
+            next = add_touchers(some);
     }
+    return NULL;
 }
 
 // Blocks while somebody resolves the faults; any thread that has SIGBUS unblocked, in native state. Reads one byte a step;
@@ -187,6 +210,8 @@ int uffd_touch(const volatile char *address, size_t length, size_t step)
         return failed;
     pid_t self = (pid_t)syscall(SYS_gettid);
     struct toucher *slot = take_slot(self);
+    if (!slot)
+        return -ENOMEM;
     slot->from = (uintptr_t)address;
     slot->to = (uintptr_t)address + length;
     int result = 0;

@@ -57,15 +57,16 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
 }
 
 // No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
-// looked at before each fill. The descriptor's position is nobody else's.
-static int check(const struct uffd_source *source)
+// looked at before each fill, and after it. The descriptor's position is nobody else's.
+// How much of the source is there, SIZE_MAX if all of it is.
+size_t uffd_source_reach(const struct uffd_source *source)
 {
     if (source->fd < 0)
-        return 0;
+        return SIZE_MAX;
     off_t size = lseek(source->fd, 0, SEEK_END);
-    if (size < 0)
-        return -errno;
-    return size < source->file_end ? -EFAULT : 0;
+    if (size >= source->file_end)
+        return SIZE_MAX;
+    return size > source->file_begin ? (size_t)(size - source->file_begin) : 0;
 }
 
 // No lock; any thread. -EINVAL if the file is shorter than asked; the source owns its descriptor and mapping.
@@ -76,12 +77,13 @@ int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t ma
         return -ENOMEM;
     set_name(source, path);
     source->fd = open(path, O_RDONLY | O_CLOEXEC);
+    source->file_begin = offset;
     source->file_end = offset + length;
     int failed = 0;
     if (source->fd < 0)
         failed = -errno;
     if (!failed)
-        failed = check(source) ? -EINVAL : 0;
+        failed = uffd_source_reach(source) < SIZE_MAX ? -EINVAL : 0;
     if (!failed)
         failed = map_file(source, offset, (size_t)length, mapped);
     if (failed) {
@@ -137,7 +139,7 @@ int uffd_source_lend(const struct uffd_source *source, size_t at, struct uffd_le
     if (source->runs)
         return uffd_runs_lend(source->runs, at, lent);
     *lent = (struct uffd_lent){ 0, SIZE_MAX, (uintptr_t)source->base, -1 };
-    return check(source);
+    return uffd_source_reach(source) < SIZE_MAX ? -EFAULT : 0;
 }
 
 // No lock; any thread and signal handlers. Once for each lend that did not fail.

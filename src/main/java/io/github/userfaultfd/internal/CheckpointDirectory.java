@@ -5,6 +5,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -28,6 +29,9 @@ public final class CheckpointDirectory implements Closeable {
      */
     private static final Set<Object> HELD = ConcurrentHashMap.newKeySet();
 
+    /** Opened before it was known that a copy of this class in another class loader has the lock: never closed, for the same reason. */
+    private static final Set<FileChannel> OPENED_IN_VAIN = ConcurrentHashMap.newKeySet();
+
     private final Path path;
     private final Object key;
     private final FileChannel channel;
@@ -41,6 +45,9 @@ public final class CheckpointDirectory implements Closeable {
             if (lock == null) {
                 throw taken(path, "another process");
             }
+        } catch (OverlappingFileLockException e) {
+            OPENED_IN_VAIN.add(channel);
+            throw taken(path, "this process");
         } catch (IOException | RuntimeException e) {
             try {
                 channel.close();
@@ -92,7 +99,10 @@ public final class CheckpointDirectory implements Closeable {
     private void deletePartial() throws IOException {
         try (DirectoryStream<Path> partial = Files.newDirectoryStream(path, "*" + CheckpointFormat.PARTIAL)) {
             for (Path each : partial) {
-                Files.deleteIfExists(each);
+                String name = each.getFileName().toString();
+                if (CheckpointFormat.NAME.matcher(name.substring(0, name.length() - CheckpointFormat.PARTIAL.length())).matches()) {
+                    Files.deleteIfExists(each);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ package io.github.userfaultfd.internal;
 import io.github.userfaultfd.UffdException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
 
@@ -58,7 +59,7 @@ final class CheckpointFormat {
 
     /** {@return the name of a complete file} */
     static String name(long number, boolean full) {
-        return "%010d.%s".formatted(number, full ? "full" : "increment");
+        return String.format(Locale.ROOT, "%010d.%s", number, full ? "full" : "increment");
     }
 
     /** {@return the CRC-32C of a buffer's remaining bytes, which stay remaining} */

@@ -2,8 +2,8 @@
 package io.github.userfaultfd.internal;
 
 import java.io.IOException;
+import java.lang.ref.WeakReference;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -30,6 +30,7 @@ public final class RegionOwner implements Runnable {
     private final AtomicInteger holders = new AtomicInteger(1);
     private final ReadWriteLock pages = new ReentrantReadWriteLock();
     private final Object startLock = new Object();
+    private volatile WeakReference<Object> region = new WeakReference<>(null);
     private Service service;
     private Service beside;
     private Runnable leftover = () -> { };
@@ -87,21 +88,35 @@ public final class RegionOwner implements Runnable {
         LIVE.put(address, this);
     }
 
-    /** {@return the owner of the region that starts at an address} */
-    public static RegionOwner at(long address) {
-        return LIVE.get(address);
+    /** Notes whose owner this is. */
+    public void belongsTo(Object itsRegion) {
+        region = new WeakReference<>(itsRegion);
     }
 
-    /** {@return the region whose faults somebody resolves and that shares bytes with a range; null if there is none} */
-    public static RegionOwner servedWithin(long address, long length) {
-        Map.Entry<Long, RegionOwner> before = LIVE.lowerEntry(address + length);
-        while (before != null && before.getKey() + before.getValue().length > address) {
-            if (before.getValue().service() != null) {
-                return before.getValue();
-            }
-            before = LIVE.lowerEntry(before.getKey());
+    /**
+     * The owner of an open region, which is at an address: another one may be there when the region is closed.
+     *
+     * @throws IllegalStateException if the region is closed
+     */
+    public static RegionOwner of(Object region, long address) {
+        RegionOwner owner = LIVE.get(address);
+        if (owner == null || owner.region.get() != region || owner.isClosed()) {
+            throw new IllegalStateException(region + " is closed");
         }
-        return null;
+        return owner;
+    }
+
+    /** {@return whether somebody resolves the faults of a region that shares bytes with a range, or whose second mapping does} */
+    public static boolean isServedWithin(long address, long length) {
+        return LIVE.values().stream().anyMatch(each -> each.service() != null && each.shares(address, length));
+    }
+
+    private boolean shares(long from, long bytes) {
+        return meets(address, from, bytes) || alias != 0 && meets(alias, from, bytes);
+    }
+
+    private boolean meets(long mapping, long from, long bytes) {
+        return from < mapping + length && mapping < from + bytes;
     }
 
     public int kind() {

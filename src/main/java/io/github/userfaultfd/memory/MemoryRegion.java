@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Page-aligned memory outside of the heap, of any size, whose pages come when they are touched. Offsets and lengths are in
@@ -37,11 +38,13 @@ public final class MemoryRegion implements AutoCloseable {
     private final RegionBuffers buffers = RegionBuffers.create();
     private final AtomicReferenceArray<ByteBuffer> windows;
     private final Cleaner.Cleanable net;
+    private volatile @Nullable Object watched;
 
     private MemoryRegion(RegionOwner owner) {
         this.owner = owner;
         windows = new AtomicReferenceArray<>(Math.toIntExact((owner.length() - 1) / WINDOW + 1));
         net = Net.watch(this, owner);
+        owner.belongsTo(this);
     }
 
     /**
@@ -206,8 +209,13 @@ public final class MemoryRegion implements AutoCloseable {
     /** A buffer that keeps the addresses taken while it, or a slice of it, is reachable. */
     private ByteBuffer master(long at, int length) {
         ByteBuffer master = buffers.create(at, length);
-        owner.hold();
-        Net.watch(buffers.keptBy(master), owner::drop);
+        Object kept = buffers.keptBy(master);
+        if (kept != watched) {
+            owner.hold();
+            Net.watch(kept, owner::drop);
+            // What all buffers have in common is watched once, or each buffer would cost memory until the region ends.
+            watched = kept == master ? watched : kept;
+        }
         return master;
     }
 

@@ -176,7 +176,7 @@ public abstract sealed class PageSource {
             if (Native.isMapped(first, address + regionLength - first) < 0) {
                 throw new UffdException("open", Abi.ENOMEM, "the source " + this, "part of that memory is not mapped");
             }
-            if (RegionOwner.servedWithin(address, regionLength) != null) {
+            if (RegionOwner.isServedWithin(address, regionLength)) {
                 throw new IllegalArgumentException("the source " + this
                         + " is itself a paged region: pages cannot be copied from memory that is missing");
             }

@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /**
  * Fills the pages of a region from a source when they are touched. The faults are resolved by native code, so the region's
@@ -54,6 +55,10 @@ public final class Pager implements AutoCloseable {
     private final long sourceHandle;
     private final long handle;
     private final UseCount uses = new UseCount();
+    /** Under the lock of the region's pages. */
+    private boolean ended;
+    /** Offsets of failed pages that the log and the listener know of. */
+    private final Set<Long> told = ConcurrentHashMap.newKeySet();
 
     /** INLINE cannot be had; the message says why. AUTO takes THREAD then. */
     static final class InlineUnavailableException extends UffdException {
@@ -182,7 +187,8 @@ public final class Pager implements AutoCloseable {
 
     private void refuseSourceOfOther() {
         for (Pager each : OPEN) {
-            if (each.source.reads(owner.address(), owner.length())) {
+            if (each.source.reads(owner.address(), owner.length())
+                    || owner.alias() != 0 && each.source.reads(owner.alias(), owner.length())) {
                 throw new IllegalStateException("the region " + text() + " is the source of " + each);
             }
         }
@@ -197,10 +203,7 @@ public final class Pager implements AutoCloseable {
      */
     public static PagerBuilder of(MemoryRegion region, PageSource source) {
         Objects.requireNonNull(source, "source");
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner == null || owner.isClosed()) {
-            throw new IllegalStateException(region + " is closed");
-        }
+        RegionOwner owner = RegionOwner.of(region, region.address());
         return new PagerBuilder(owner, source);
     }
 
@@ -284,21 +287,39 @@ public final class Pager implements AutoCloseable {
                 : Optional.of(new PageFailure(at, owner.pageSize(), Native.pagerFailedErrno(handle)));
     }
 
-    /** Gives every failed page to a consumer; nothing if the pager is closed. */
-    void eachFailure(Consumer<? super PageFailure> consumer) {
-        // Told without holding the pager: who hears of a failure may well close it.
+    /** The failed pages. The caller holds a use, or is the one that closes. */
+    private List<PageFailure> failures() {
         List<PageFailure> failures = new ArrayList<>();
-        if (uses.acquire()) {
-            try {
-                for (Optional<PageFailure> each = nextFailure(0); each.isPresent();) {
-                    failures.add(each.get());
-                    each = nextFailure(each.get().offset() + owner.pageSize());
-                }
-            } finally {
-                uses.release();
+        for (Optional<PageFailure> each = nextFailure(0); each.isPresent();) {
+            failures.add(each.get());
+            each = nextFailure(each.get().offset() + owner.pageSize());
+        }
+        return failures;
+    }
+
+    /** Tells the failed pages that nobody was told yet; nothing if the pager is closed. */
+    void tellFailures() {
+        List<PageFailure> failures;
+        if (!uses.acquire()) {
+            return;
+        }
+        try {
+            failures = failures();
+        } finally {
+            uses.release();
+        }
+        // One that was discarded and filled well since may fail again.
+        told.retainAll(failures.stream().map(PageFailure::offset).collect(Collectors.toSet()));
+        tell(failures);
+    }
+
+    /** Holding nothing: who hears of a failure may well close the pager or its region. */
+    private void tell(List<PageFailure> failures) {
+        for (PageFailure each : failures) {
+            if (told.add(each.offset())) {
+                PagerMonitor.tell(this, each);
             }
         }
-        failures.forEach(consumer);
     }
 
     Consumer<? super PageFailure> failureListener() {
@@ -346,7 +367,7 @@ public final class Pager implements AutoCloseable {
      *
      * @throws IllegalStateException if a tracker or a snapshotter works on the same region: close that first
      * @throws UffdException if a page cannot be filled. With {@link FailurePolicy#ABORT} the pager goes on then, and no page has
-     *     become zeros; with {@link FailurePolicy#FILL} it is closed, and what failed reads as the pattern
+     *     become zeros; with {@link FailurePolicy#FILL} it is closed, and what failed, now or before, reads as the pattern
      */
     @Override
     public void close() throws UffdException {
@@ -356,19 +377,26 @@ public final class Pager implements AutoCloseable {
         }
     }
 
-    /** Ends once. While it fills, nobody may discard pages: one discarded behind its back would turn into zeros. */
+    /** Ends once; a region that closes waits for a close under way, and ends what that could not. */
     private Optional<UffdException> end(Close how, boolean regionCloses) {
         Scratch room = new Scratch(Abi.STATS_LONGS);
         synchronized (owner.startLock()) {
             if (!regionCloses && owner.beside() != null) {
                 throw new IllegalStateException(owner.beside() + " works on the pages of " + this + ": close it first");
             }
-            if (!uses.close()) {
+            if (!uses.close() && !regionCloses) {
                 return Optional.empty();
             }
         }
+        List<PageFailure> failures;
+        Optional<UffdException> failure;
+        // While it fills, nobody may discard pages: one discarded behind its back would turn into zeros.
         owner.pages().writeLock().lock();
         try {
+            if (ended) {
+                return Optional.empty();
+            }
+            uses.close();
             uses.awaitIdle(() -> { });
             PagerStats last = readStats(room);
             int failed = how == Close.FILL ? Native.pagerFinish(handle) : Native.pagerDetach(handle);
@@ -377,16 +405,19 @@ public final class Pager implements AutoCloseable {
                 return Optional.of(new UffdException("close", -failed, "of the pager of the region " + text(),
                         "the missing pages cannot be filled from " + source.place(sourceHandle, -1) + "; close the region to give them up"));
             }
-            Optional<UffdException> failure = how == Close.FILL ? nextFailure(0).map(first -> failed("close", first)) : Optional.empty();
+            ended = true;
+            failures = failures();
+            failure = failures.stream().findFirst().map(first -> failed("close", first));
             OPEN.remove(this);
             uffd.close();
             Native.sourceFree(sourceHandle);
             owner.unclaim(() -> Native.pagerFree(handle));
             PagerEvents.closed(this, last);
-            return failure;
         } finally {
             owner.pages().writeLock().unlock();
         }
+        tell(failures);
+        return failure;
     }
 
     String source() {

@@ -93,7 +93,8 @@ public final class PagerBuilder {
     /**
      * Like {@link #onFailure(FailurePolicy)} with {@link FailurePolicy#FILL}, and tells each failed page.
      *
-     * @param listener called on a thread of this library, a moment after the page was touched; what it throws is logged
+     * @param listener called on a thread of this library, a moment after the page was touched, or by the thread that closes the
+     *     pager or the region; what it throws is logged
      * @return this builder
      */
     public PagerBuilder onFailure(Consumer<? super PageFailure> listener) {

@@ -2,9 +2,6 @@
 package io.github.userfaultfd.paging;
 
 import java.lang.System.Logger.Level;
-import java.util.BitSet;
-import java.util.Map;
-import java.util.WeakHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,7 +14,6 @@ final class PagerMonitor implements Runnable {
 
     private static @Nullable Thread running;
 
-    private final Map<Pager, BitSet> told = new WeakHashMap<>();
     private boolean toldHandler;
 
     private PagerMonitor() {}
@@ -25,9 +21,15 @@ final class PagerMonitor implements Runnable {
     /** Called after a pager was opened. */
     static synchronized void watch() {
         if (running == null) {
-            running = new Thread(new PagerMonitor(), "userfaultfd-monitor");
-            running.setDaemon(true);
-            running.start();
+            Thread thread = new Thread(new PagerMonitor(), "userfaultfd-monitor");
+            thread.setDaemon(true);
+            try {
+                thread.start();
+                running = thread;
+            } catch (OutOfMemoryError e) {
+                // The pager works without; the next one tries again.
+                LOG.log(Level.ERROR, "no thread that tells of failed pages and of a lost SIGBUS handler", e);
+            }
         }
     }
 
@@ -59,14 +61,7 @@ final class PagerMonitor implements Runnable {
     }
 
     private void look(Pager pager) {
-        BitSet pages = told.computeIfAbsent(pager, each -> new BitSet());
-        pager.eachFailure(failure -> {
-            int page = Math.toIntExact(failure.offset() / failure.length());
-            if (!pages.get(page)) {
-                pages.set(page);
-                tell(pager, failure);
-            }
-        });
+        pager.tellFailures();
         if (pager.engine() == FaultEngine.INLINE && pager.hasLostHandler() != toldHandler) {
             toldHandler = !toldHandler;
             LOG.log(toldHandler ? Level.ERROR : Level.INFO, toldHandler
@@ -76,7 +71,7 @@ final class PagerMonitor implements Runnable {
         }
     }
 
-    private static void tell(Pager pager, PageFailure failure) {
+    static void tell(Pager pager, PageFailure failure) {
         LOG.log(Level.ERROR, pager + ": " + failure);
         PagerEvents.failed(pager, failure);
         try {

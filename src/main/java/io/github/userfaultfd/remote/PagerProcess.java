@@ -161,10 +161,7 @@ public final class PagerProcess implements AutoCloseable {
      * @return a builder
      */
     public static PagerProcessBuilder of(MemoryRegion region, Class<? extends PageLoader> loader, String... arguments) {
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner == null || owner.isClosed()) {
-            throw new IllegalStateException(region + " is closed");
-        }
+        RegionOwner owner = RegionOwner.of(region, region.address());
         return new PagerProcessBuilder(owner, loader, arguments);
     }
 

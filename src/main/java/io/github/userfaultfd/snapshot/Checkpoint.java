@@ -260,14 +260,11 @@ public final class Checkpoint implements AutoCloseable {
     public static long restore(Path directory, MemoryRegion region) throws IOException {
         try (CheckpointChain chain = CheckpointChain.open(directory)) {
             chain.checkFits(region.size(), region.pageSize());
-            boolean restored = false;
             try {
                 read(chain, region);
-                restored = true;
-            } finally {
-                if (!restored) {
-                    empty(region);
-                }
+            } catch (IOException | RuntimeException | Error e) {
+                empty(region, e);
+                throw e;
             }
             return chain.newest().number();
         }
@@ -316,12 +313,20 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    private static void empty(MemoryRegion region) throws UffdException {
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner != null && owner.memoryFd() >= 0) {
-            region.punchHole(0, region.size());
-        } else {
-            region.discard(0, region.size());
+    private static void empty(MemoryRegion region, Throwable why) {
+        try {
+            if (RegionOwner.of(region, region.address()).memoryFd() >= 0) {
+                region.punchHole(0, region.size());
+            } else {
+                region.discard(0, region.size());
+            }
+        } catch (UffdException e) {
+            // Kernels before 5.18 take no huge pages away.
+            why.addSuppressed(e);
+            ByteBuffer zeros = ByteBuffer.allocateDirect(Math.toIntExact(region.pageSize()));
+            for (long at = 0; at < region.size(); at += region.pageSize()) {
+                region.asByteBuffer(at, zeros.capacity()).put(zeros.clear());
+            }
         }
     }
 

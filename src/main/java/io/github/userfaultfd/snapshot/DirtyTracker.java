@@ -139,8 +139,8 @@ public final class DirtyTracker implements AutoCloseable {
      * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
      */
     public static DirtyTracker start(MemoryRegion region) throws IOException {
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner != null && owner.service() != null && owner.service().pager() != 0) {
+        RegionOwner.Service service = RegionOwner.of(region, region.address()).service();
+        if (service != null && service.pager() != 0) {
             return startInline(region, false); // with the pager's descriptor
         }
         try {
@@ -166,10 +166,7 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     private static DirtyTracker start(MemoryRegion region, Start start) throws IOException {
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner == null) {
-            throw new IllegalStateException(region + " is closed");
-        }
+        RegionOwner owner = RegionOwner.of(region, region.address());
         owner.enter();
         try {
             return owner.startProtecting(() -> start.by(owner));

@@ -84,10 +84,7 @@ public final class Snapshotter implements AutoCloseable {
      * @return a builder
      */
     public static SnapshotterBuilder of(MemoryRegion region) {
-        RegionOwner owner = RegionOwner.at(region.address());
-        if (owner == null || owner.isClosed()) {
-            throw new IllegalStateException(region + " is closed");
-        }
+        RegionOwner owner = RegionOwner.of(region, region.address());
         return new SnapshotterBuilder(owner);
     }
 

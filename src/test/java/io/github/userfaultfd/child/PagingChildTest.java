@@ -102,7 +102,7 @@ class PagingChildTest {
     /** Fetches as soon as the region knows of a pager, which is not there yet. */
     static final class FetchesEarly {
         private static void fetch(MemoryRegion region) {
-            RegionOwner owner = RegionOwner.at(region.address());
+            RegionOwner owner = RegionOwner.of(region, region.address());
             while (owner.service() == null) {
                 Thread.onSpinWait();
             }

@@ -17,6 +17,9 @@ import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.UnsupportedFeaturesException;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.util.List;
@@ -114,6 +117,23 @@ class BehaviourOfSystemsTest {
         assertEquals(Needs.system().features(), refused.supported());
         for (Feature each : lacking) {
             assertTrue(refused.getMessage().contains(each + " (Linux " + each.since() + ")"), refused::getMessage);
+        }
+    }
+
+    /** A forked child's mapping is not registered: it would put zeros into shared memory where its parent's pages are missing. */
+    @Test
+    void aForkedChildHasNoPagedRegion() throws Exception {
+        long page = Needs.system().pageSize();
+        try (MemoryRegion region = MemoryRegion.shared(4 * page)) {
+            Steps looks = new Steps().madvise(region.address(), page, Faults.MADV_DONTNEED);
+            Pager pager = Pager.of(region, PageSource.zeros()).start();
+            try (Steps.Job child = looks.fork()) {
+                assertEquals(List.of((long) -Abi.ENOMEM), child.await(), "nothing is mapped there");
+            }
+            pager.close();
+            try (Steps.Job child = looks.fork()) {
+                assertEquals(List.of(0L), child.await(), "when nobody pages it any more");
+            }
         }
     }
 }

@@ -7,14 +7,28 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.Uffd;
+import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class MemoryRegionTest {
     private static final long PAGE = PageSize.system().bytes();
@@ -165,5 +179,62 @@ class MemoryRegionTest {
         } finally {
             HugePages.giveBack();
         }
+    }
+
+    /** More of them than there is room for in the first table, all waiting for a page that nobody brings. */
+    @Test
+    @Timeout(120)
+    void anyNumberOfThreadsMayFetch() throws Exception {
+        int threads = 150;
+        try (MemoryRegion waiting = MemoryRegion.anonymous(threads * PAGE); MemoryRegion other = MemoryRegion.anonymous(PAGE);
+                Uffd uffd = new UffdBuilder().closeOnExec(true).nonBlocking(true).create()) {
+            uffd.register(waiting.address(), waiting.size());
+            ExecutorService pool = Executors.newCachedThreadPool();
+            List<Future<?>> all = new ArrayList<>();
+            try {
+                for (int i = 0; i < threads; i++) {
+                    long at = i * PAGE;
+                    all.add(pool.submit(() -> {
+                        waiting.fetch(at, 1);
+                        return null;
+                    }));
+                }
+                for (int faults = 0; faults < threads;) {
+                    assertTrue(uffd.poll(Duration.ofSeconds(60)));
+                    faults += uffd.readEvent().isPresent() ? 1 : 0;
+                }
+                pool.submit(() -> {
+                    other.fetch(0, 1);
+                    return null;
+                }).get(30, TimeUnit.SECONDS);
+            } finally {
+                uffd.zeropage(waiting.address(), waiting.size());
+                pool.shutdown();
+            }
+            for (Future<?> each : all) {
+                each.get(60, TimeUnit.SECONDS);
+            }
+        }
+    }
+
+    /** Makes buffers for ever, in a JVM with little memory. */
+    static final class Buffers {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.shared(2 * PAGE)) {
+                long sum = 0;
+                for (int i = 0; i < 1_000_000; i++) {
+                    sum += region.asAliasByteBuffer(PAGE, 8).getLong(0);
+                }
+                System.out.println("sum " + sum);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void buffersAreCollected(boolean newer) throws Exception {
+        ChildJvm child = newer ? new ChildJvm().java(Needs.newerJava()) : new ChildJvm();
+        ChildJvm.Result result = child.options("-Xmx24m").run(Duration.ofSeconds(120), Buffers.class).assertExit(0);
+        assertTrue(result.output().endsWith("sum 0\n"), result.output());
     }
 }

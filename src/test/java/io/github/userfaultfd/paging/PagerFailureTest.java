@@ -139,12 +139,15 @@ class PagerFailureTest {
     void aListenerMayCloseTheRegion(FaultEngine engine) throws Exception {
         MemoryRegion region = MemoryRegion.anonymous(content.length);
         CompletableFuture<PageFailure> told = new CompletableFuture<>();
+        CompletableFuture<Long> read = new CompletableFuture<>();
         Pager.of(region, PageSource.file(file)).engine(engine).faultAround(PAGE).onFailure(failure -> {
+            read.join();
             region.close();
             told.complete(failure);
         }).start();
         cut(PAGE);
-        assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(3L * PAGE, 8).getLong(0));
+        read.complete(region.asByteBuffer(3L * PAGE, 8).getLong(0));
+        assertEquals(FailurePolicy.PATTERN, read.join());
         assertEquals(3L * PAGE, told.get(30, TimeUnit.SECONDS).offset());
     }
 

@@ -259,7 +259,7 @@ class PagerProcessTest {
     static final class FetchesEarly {
         public static void main(String[] arguments) throws Exception {
             try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
-                RegionOwner owner = RegionOwner.at(region.address());
+                RegionOwner owner = RegionOwner.of(region, region.address());
                 CompletableFuture<Void> fetches = CompletableFuture.runAsync(() -> {
                     while (owner.service() == null) {
                         Thread.onSpinWait();

@@ -51,7 +51,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class CheckpointFilesTest {
     private static final int PAGE = (int) Ranges.PAGE;
     /** Emulated processors leave out most of what is repeated for every byte. */
-    private static final int SPARSELY = ChildJvm.PATIENCE > 1 ? 31 : 1;
+    private static final int SPARSELY = ChildJvm.PATIENCE > 1 ? 11 : 1;
     private static final Pattern PLACE = Pattern.compile("(\\d{10}\\.(?:full|increment)) at offset (\\d+)");
 
     @TempDir
@@ -293,7 +293,7 @@ class CheckpointFilesTest {
 
     /** Every byte; with large pages or a processor that is emulated not quite, or it would take as many times longer. */
     private static int step(int at, int length) {
-        return (at > length - 512 ? 1 : Math.max(1, PAGE / 4096)) * SPARSELY * SPARSELY;
+        return (at > length - 512 ? 1 : Math.max(1, PAGE / 4096) * SPARSELY) * SPARSELY * SPARSELY;
     }
 
     private static void put(RandomAccessFile file, long at, int value) throws IOException {

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.paging;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.userfaultfd.ProcessState;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.remote.PageLoader;
+import io.github.userfaultfd.remote.PagerProcess;
+import io.github.userfaultfd.snapshot.DirtyTracker;
+import io.github.userfaultfd.snapshot.Snapshotter;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Soon;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What must not happen when a region, its pager or its source ends while others are at it. */
+@Timeout(120)
+class PagerEndTest {
+    private static final int PAGE = (int) PageSize.system().bytes();
+    private static final byte SEVEN = 7;
+
+    @TempDir
+    private Path directory;
+
+    private Path sevens(int bytes) throws IOException {
+        byte[] content = new byte[bytes];
+        Arrays.fill(content, SEVEN);
+        return Files.write(directory.resolve("sevens"), content);
+    }
+
+    private static void resize(Path file, long size) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.truncate(size);
+        }
+    }
+
+    @Test
+    void aClosedRegionIsNotTheOneThatTookItsAddresses() throws Exception {
+        MemoryRegion closed = MemoryRegion.anonymous(16L * PAGE);
+        closed.close();
+        try (MemoryRegion region = MemoryRegion.anonymous(16L * PAGE)) {
+            assumeTrue(region.address() == closed.address(), "the addresses were given to somebody else");
+            region.asByteBuffer(0, 1).put(0, SEVEN);
+            assertThrows(IllegalStateException.class, () -> Pager.of(closed, PageSource.zeros()));
+            assertThrows(IllegalStateException.class, () -> PagerProcess.of(closed, PageLoader.class));
+            assertThrows(IllegalStateException.class, () -> Snapshotter.of(closed));
+            assertThrows(IllegalStateException.class, () -> DirtyTracker.start(closed));
+            assertEquals(SEVEN, region.asByteBuffer(0, 1).get(0));
+        }
+    }
+
+    @Test
+    void theSecondMappingOfAPagedRegionIsNoSource() throws Exception {
+        Path file = sevens(8 * PAGE);
+        try (MemoryRegion paged = MemoryRegion.shared(8L * PAGE); MemoryRegion other = MemoryRegion.anonymous(8L * PAGE)) {
+            PageSource alias = PageSource.memory(paged.aliasAddress(), paged.size());
+            Pager first = Pager.of(paged, PageSource.file(file)).start();
+            assertThrows(IllegalArgumentException.class, () -> Pager.of(other, alias).start());
+            first.close();
+            Pager second = Pager.of(other, alias).start();
+            assertThrows(IllegalStateException.class, () -> Pager.of(paged, PageSource.zeros()).start());
+            assertEquals(SEVEN, other.asByteBuffer(5L * PAGE, 1).get(0));
+            second.close();
+        }
+    }
+
+    /** The first closer still fills when the region is closed. */
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void aRegionThatClosesWaitsForItsPager(FaultEngine engine) throws Exception {
+        Path file = sevens(2048 * PAGE);
+        int descriptors = ProcessState.descriptors();
+        for (int i = 0; i < ChildJvm.rounds(50); i++) {
+            MemoryRegion region = MemoryRegion.anonymous(2048L * PAGE);
+            Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).start();
+            CompletableFuture<Void> closing = CompletableFuture.runAsync(region::close);
+            pager.close();
+            closing.join();
+            assertTrue(pager.toString().endsWith("closed]"), pager.toString());
+        }
+        ProcessState.assertDescriptors(descriptors);
+    }
+
+    /** Looked at before the thread that tells of failures has looked. */
+    @ParameterizedTest
+    @ValueSource(strings = {"FILL", "DETACH", "region"})
+    void failuresAreToldBeforeTheEnd(String how) throws Exception {
+        Path file = sevens(8 * PAGE);
+        List<Long> told = new CopyOnWriteArrayList<>();
+        MemoryRegion region = MemoryRegion.anonymous(8L * PAGE);
+        Pager pager = Pager.of(region, PageSource.file(file)).faultAround(PAGE).onFailure(each -> told.add(each.offset()))
+                .onClose(how.equals("DETACH") ? Close.DETACH : Close.FILL).start();
+        assertEquals(SEVEN, region.asByteBuffer(0, 1).get(0));
+        resize(file, PAGE);
+        assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(5L * PAGE, 8).getLong(0));
+        if (!how.equals("region")) {
+            assertEquals(Abi.EFAULT, assertThrows(UffdException.class, pager::close).errno());
+        }
+        region.close();
+        assertEquals(how.equals("FILL") ? 7 : 1, told.stream().distinct().count(), told::toString);
+        assertEquals(told.size(), told.stream().distinct().count(), told::toString);
+        assertTrue(told.contains(5L * PAGE), told::toString);
+    }
+
+    @Test
+    void aPageThatFailsAgainIsToldAgain() throws Exception {
+        Path file = sevens(8 * PAGE);
+        List<Long> told = new CopyOnWriteArrayList<>();
+        try (MemoryRegion region = MemoryRegion.anonymous(8L * PAGE);
+                Pager pager = Pager.of(region, PageSource.file(file)).faultAround(PAGE).onFailure(each -> told.add(each.offset()))
+                        .onClose(Close.DETACH).start()) {
+            for (int i = 1; i <= 2; i++) {
+                resize(file, PAGE);
+                region.discard(5L * PAGE, PAGE);
+                assertEquals(FailurePolicy.PATTERN, region.asByteBuffer(5L * PAGE, 8).getLong(0));
+                int times = i;
+                Soon.assertTrue(() -> told.size() == times, () -> "told " + told);
+                sevens(8 * PAGE);
+                region.discard(5L * PAGE, PAGE);
+                assertEquals(SEVEN, region.asByteBuffer(5L * PAGE, 1).get(0));
+                pager.check();
+                Thread.sleep(200); // until it was seen to be good
+            }
+        }
+    }
+
+    /** A file that is cut inside a page while that is copied gives zeros; nobody may go on with those and hear nothing. */
+    @Test
+    void aFileCutShortWhileItIsCopiedIsNoticed() throws Exception {
+        int pages = 4096;
+        Path file = sevens(pages * PAGE);
+        Random random = new Random(5);
+        int noticed = 0;
+        for (int i = 0; i < ChildJvm.rounds(60); i++) {
+            try (MemoryRegion region = MemoryRegion.anonymous((long) pages * PAGE);
+                    Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
+                int cut = random.nextInt(pages - 1) * PAGE + 1;
+                CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
+                    try {
+                        pager.prefetch(0, region.size());
+                        return true;
+                    } catch (IOException e) {
+                        return false;
+                    }
+                });
+                // Somewhere in the copy, which goes from front to end.
+                while (!region.residentPages(cut / PAGE / 2L * PAGE, PAGE).get(0) && !filling.isDone()) {
+                    Thread.onSpinWait();
+                }
+                resize(file, cut);
+                boolean filled = filling.join();
+                sevens(pages * PAGE);
+                boolean good = true;
+                try {
+                    pager.check();
+                } catch (UffdException e) {
+                    good = false;
+                    noticed++;
+                }
+                if (filled && good) {
+                    pager.prefetch(0, region.size());
+                }
+                for (int page = 0; good && page < pages; page++) {
+                    if (region.residentPages((long) page * PAGE, PAGE).get(0)) {
+                        ByteBuffer bytes = region.asByteBuffer((long) page * PAGE, PAGE);
+                        assertEquals(SEVEN, bytes.get(PAGE - 1), "page " + page + " of a file that was cut at " + cut);
+                    }
+                }
+                // What failed is not needed any more.
+                assertThrowsOnlyIf(!good, pager);
+            }
+        }
+        System.out.println("a cut was noticed " + noticed + " times");
+    }
+
+    private static void assertThrowsOnlyIf(boolean failed, Pager pager) throws UffdException {
+        if (failed) {
+            assertThrows(UffdException.class, pager::close);
+        } else {
+            pager.close();
+        }
+    }
+}

@@ -40,6 +40,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PagerEndTest {
     private static final int PAGE = (int) PageSize.system().bytes();
     private static final byte SEVEN = 7;
+    /** Takes a while to be copied. */
+    private static final int LARGE = 16 << 20;
 
     @TempDir
     private Path directory;
@@ -90,10 +92,10 @@ class PagerEndTest {
     @ParameterizedTest
     @EnumSource(FaultEngine.class)
     void aRegionThatClosesWaitsForItsPager(FaultEngine engine) throws Exception {
-        Path file = sevens(2048 * PAGE);
+        Path file = sevens(LARGE);
         int descriptors = ProcessState.descriptors();
         for (int i = 0; i < ChildJvm.rounds(50); i++) {
-            MemoryRegion region = MemoryRegion.anonymous(2048L * PAGE);
+            MemoryRegion region = MemoryRegion.anonymous(LARGE);
             Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).start();
             CompletableFuture<Void> closing = CompletableFuture.runAsync(region::close);
             pager.close();
@@ -149,12 +151,12 @@ class PagerEndTest {
     /** A file that is cut inside a page while that is copied gives zeros; nobody may go on with those and hear nothing. */
     @Test
     void aFileCutShortWhileItIsCopiedIsNoticed() throws Exception {
-        int pages = 4096;
-        Path file = sevens(pages * PAGE);
+        int pages = LARGE / PAGE;
+        Path file = sevens(LARGE);
         Random random = new Random(5);
         int noticed = 0;
         for (int i = 0; i < ChildJvm.rounds(60); i++) {
-            try (MemoryRegion region = MemoryRegion.anonymous((long) pages * PAGE);
+            try (MemoryRegion region = MemoryRegion.anonymous(LARGE);
                     Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
                 int cut = random.nextInt(pages - 1) * PAGE + 1;
                 CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
@@ -171,7 +173,7 @@ class PagerEndTest {
                 }
                 resize(file, cut);
                 boolean filled = filling.join();
-                sevens(pages * PAGE);
+                sevens(LARGE);
                 boolean good = true;
                 try {
                     pager.check();

@@ -222,7 +222,7 @@ class MemoryRegionTest {
         public static void main(String[] arguments) throws Exception {
             try (MemoryRegion region = MemoryRegion.shared(2 * PAGE)) {
                 long sum = 0;
-                for (int i = 0; i < 1_000_000; i++) {
+                for (int i = 0; i < Integer.parseInt(arguments[0]); i++) {
                     sum += region.asAliasByteBuffer(PAGE, 8).getLong(0);
                 }
                 System.out.println("sum " + sum);
@@ -234,7 +234,8 @@ class MemoryRegionTest {
     @ValueSource(booleans = {false, true})
     void buffersAreCollected(boolean newer) throws Exception {
         ChildJvm child = newer ? new ChildJvm().java(Needs.newerJava()) : new ChildJvm();
-        ChildJvm.Result result = child.options("-Xmx24m").run(Duration.ofSeconds(120), Buffers.class).assertExit(0);
+        ChildJvm.Result result = child.options("-Xmx24m").run(Duration.ofSeconds(120), Buffers.class, Integer.toString(ChildJvm.rounds(1_000_000)))
+                .assertExit(0);
         assertTrue(result.output().endsWith("sum 0\n"), result.output());
     }
 }

@@ -6,10 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.conformance.HugePages;
+import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.CheckpointDirectory;
+import io.github.userfaultfd.internal.CheckpointWriter;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.memory.MemoryRegion;
+import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
@@ -17,6 +24,10 @@ import io.github.userfaultfd.support.Mounts;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.OrdinaryUser;
 import io.github.userfaultfd.support.Trees;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
@@ -26,6 +37,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.BeforeEach;
@@ -202,10 +214,11 @@ class CheckpointTest {
     void whatWasNeverCompletedIsClearedAway() throws Exception {
         Files.write(directory.resolve("0000000007.full.partial"), new byte[100]);
         Files.write(directory.resolve("notes.txt"), new byte[100]);
+        Files.createDirectories(directory.resolve("download.partial/x"));
         try (MemoryRegion region = MemoryRegion.anonymous(PAGE); Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
             assertThrows(NoSuchFileException.class, () -> Checkpoint.info(directory));
             assertEquals(1, checkpoint.save());
-            assertEquals(List.of("0000000001.full", "lock", "notes.txt"), Trees.names(directory));
+            assertEquals(List.of("0000000001.full", "download.partial", "lock", "notes.txt"), Trees.names(directory));
         }
     }
 
@@ -236,6 +249,65 @@ class CheckpointTest {
             String after = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
             assertEquals("saved 2", after.strip());
             Checkpoint.of(other, directory).open().close();
+        }
+    }
+
+    /** A second copy of the library in the same JVM, which the locks of the kernel do not keep apart. */
+    @Test
+    void theLockHoldsAgainstAnotherClassLoader() throws Exception {
+        URL[] classes = {ChildJvm.classes().toUri().toURL()};
+        try (CheckpointDirectory locked = CheckpointDirectory.lock(directory);
+                URLClassLoader other = new URLClassLoader(classes, ClassLoader.getPlatformClassLoader())) {
+            Method lock = other.loadClass(CheckpointDirectory.class.getName()).getMethod("lock", Path.class);
+            Throwable refused = assertThrows(InvocationTargetException.class, () -> lock.invoke(null, directory)).getCause();
+            assertTrue(refused instanceof IllegalStateException && refused.getMessage().contains("this process"), refused::toString);
+            String there = new ChildJvm().run(DEADLINE, Locker.class, directory.toString()).assertExit(0).output();
+            assertTrue(there.contains(locked.path().toString()) && there.contains("another process"), there);
+        }
+    }
+
+    /** The digits of some locales are not those of the files' names. */
+    @Test
+    void namesAreTheSameInEachLocale() throws Exception {
+        Locale before = Locale.getDefault();
+        try (MemoryRegion region = MemoryRegion.anonymous(2 * PAGE)) {
+            Locale.setDefault(Locale.forLanguageTag("fa-IR"));
+            assumeTrue(String.format("%d", 1).equals("\u06f1"), "this JDK does not know the locale");
+            for (int number = 1; number <= 2; number++) {
+                try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                    region.asByteBuffer(0, 1).put(0, (byte) number);
+                    assertEquals(number, checkpoint.save());
+                }
+            }
+            assertEquals(List.of("0000000002.full", "lock"), Trees.names(directory));
+            assertEquals(2, Checkpoint.restore(directory, region));
+        } finally {
+            Locale.setDefault(before);
+        }
+    }
+
+    /** Before Linux 5.18 huge pages cannot be discarded. */
+    @Test
+    void aDamagedCheckpointLeavesNothingInHugePages() throws Exception {
+        HugePages.need();
+        long bytes = 2 * HugePages.SIZE;
+        try (MemoryRegion region = MemoryRegion.hugePages(bytes, PageSize.of(HugePages.SIZE))) {
+            try (CheckpointWriter writer = CheckpointWriter.create(directory, 1, null, 5, bytes, region.pageSize(), false)) {
+                ByteBuffer page = ByteBuffer.allocateDirect((int) HugePages.SIZE).putInt(0, 42);
+                writer.add(0, page);
+                writer.add(HugePages.SIZE, page.clear());
+                writer.commit();
+            }
+            Path file = directory.resolve("0000000001.full");
+            byte[] damaged = Files.readAllBytes(file);
+            damaged[(int) HugePages.SIZE + 100] ^= 1;
+            Files.write(file, damaged);
+            UffdException e = assertThrows(UffdException.class, () -> Checkpoint.restore(directory, region));
+            assertEquals(Abi.EBADMSG, e.errno(), e.getMessage());
+            assertTrue(e.getMessage().contains(file + " at offset " + HugePages.SIZE), e.getMessage());
+            assertEquals(0, region.asByteBuffer(0, 4).getInt(0));
+        } finally {
+            HugePages.giveBack();
         }
     }
 

@@ -155,43 +155,46 @@ class PagerEndTest {
         Path file = sevens(LARGE);
         Random random = new Random(5);
         int noticed = 0;
-        for (int i = 0; i < ChildJvm.rounds(60); i++) {
-            try (MemoryRegion region = MemoryRegion.anonymous(LARGE);
-                    Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
-                int cut = random.nextInt(pages - 1) * PAGE + 1;
-                CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            for (int i = 0; i < ChildJvm.rounds(100); i++) {
+                try (MemoryRegion region = MemoryRegion.anonymous(LARGE);
+                        Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
+                    int ahead = 1 + random.nextInt(60);
+                    int last = ahead + random.nextInt(pages - ahead);
+                    CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
+                        try {
+                            pager.prefetch(0, region.size());
+                            return true;
+                        } catch (IOException e) {
+                            return false;
+                        }
+                    });
+                    // Shortly before the copy gets there.
+                    while (!region.residentPages((long) (last - ahead) * PAGE, PAGE).get(0) && !filling.isDone()) {
+                        Thread.onSpinWait();
+                    }
+                    channel.truncate((long) last * PAGE + 1);
+                    boolean filled = filling.join();
+                    sevens(LARGE);
+                    boolean good = true;
                     try {
+                        pager.check();
+                    } catch (UffdException e) {
+                        good = false;
+                        noticed++;
+                    }
+                    if (filled && good) {
                         pager.prefetch(0, region.size());
-                        return true;
-                    } catch (IOException e) {
-                        return false;
                     }
-                });
-                // Somewhere in the copy, which goes from front to end.
-                while (!region.residentPages(cut / PAGE / 2L * PAGE, PAGE).get(0) && !filling.isDone()) {
-                    Thread.onSpinWait();
-                }
-                resize(file, cut);
-                boolean filled = filling.join();
-                sevens(LARGE);
-                boolean good = true;
-                try {
-                    pager.check();
-                } catch (UffdException e) {
-                    good = false;
-                    noticed++;
-                }
-                if (filled && good) {
-                    pager.prefetch(0, region.size());
-                }
-                for (int page = 0; good && page < pages; page++) {
-                    if (region.residentPages((long) page * PAGE, PAGE).get(0)) {
-                        ByteBuffer bytes = region.asByteBuffer((long) page * PAGE, PAGE);
-                        assertEquals(SEVEN, bytes.get(PAGE - 1), "page " + page + " of a file that was cut at " + cut);
+                    for (int page = 0; good && page < pages; page++) {
+                        if (region.residentPages((long) page * PAGE, PAGE).get(0)) {
+                            ByteBuffer bytes = region.asByteBuffer((long) page * PAGE, PAGE);
+                            assertEquals(SEVEN, bytes.get(PAGE - 1), "page " + page + " of a file that was cut in page " + last);
+                        }
                     }
+                    // What failed is not needed any more.
+                    assertThrowsOnlyIf(!good, pager);
                 }
-                // What failed is not needed any more.
-                assertThrowsOnlyIf(!good, pager);
             }
         }
         System.out.println("a cut was noticed " + noticed + " times");

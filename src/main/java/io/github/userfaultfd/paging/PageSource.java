@@ -27,8 +27,9 @@ public abstract sealed class PageSource {
     private PageSource() {}
 
     /**
-     * A whole file, mapped read-only while it is in use. It must not be cut short meanwhile; one that is ends the process. What is
-     * less than a page at its end is read when the pager starts.
+     * A whole file, mapped read-only while it is in use. It must not be cut short meanwhile; one that is ends the process, or as
+     * {@link FailurePolicy} says. Its size is looked at before and after each copy. What is less
+     * than a page at its end is read when the pager starts.
      *
      * @param path a regular file
      * @return the source

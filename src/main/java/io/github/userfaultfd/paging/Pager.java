@@ -40,6 +40,9 @@ import java.util.stream.Collectors;
  * sources want {@link #prefetch}. System calls on missing pages, such as reading from a channel into the region, fail with
  * EFAULT unless the pager is {@link PagerBuilder#userModeOnly(boolean) not user-mode-only}: {@link MemoryRegion#fetchBuffer}.
  *
+ * <p>A process that is forked without an exec does not have the region while it is paged (madvise(2), MADV_DONTFORK): its own
+ * mapping would be registered with nobody, and read as zeros.
+ *
  * <p>The pager lives as long as its region even if it is not referred to. All methods can be called from any thread; on a
  * closed pager they throw {@link IllegalStateException}.
  */

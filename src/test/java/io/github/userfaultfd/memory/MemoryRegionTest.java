@@ -234,7 +234,7 @@ class MemoryRegionTest {
     @ValueSource(booleans = {false, true})
     void buffersAreCollected(boolean newer) throws Exception {
         ChildJvm child = newer ? new ChildJvm().java(Needs.newerJava()) : new ChildJvm();
-        ChildJvm.Result result = child.options("-Xmx24m").run(Duration.ofSeconds(120), Buffers.class, Integer.toString(ChildJvm.rounds(1_000_000)))
+        ChildJvm.Result result = child.options("-Xmx24m").run(Duration.ofSeconds(120), Buffers.class, ChildJvm.PATIENCE > 1 ? "50000" : "1000000")
                 .assertExit(0);
         assertTrue(result.output().endsWith("sum 0\n"), result.output());
     }

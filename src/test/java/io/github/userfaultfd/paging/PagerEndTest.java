@@ -41,7 +41,7 @@ class PagerEndTest {
     private static final int PAGE = (int) PageSize.system().bytes();
     private static final byte SEVEN = 7;
     /** Takes a while to be copied. */
-    private static final int LARGE = 16 << 20;
+    private static final int LARGE = ChildJvm.rounds(16) << 20;
 
     @TempDir
     private Path directory;
@@ -94,7 +94,7 @@ class PagerEndTest {
     void aRegionThatClosesWaitsForItsPager(FaultEngine engine) throws Exception {
         Path file = sevens(LARGE);
         int descriptors = ProcessState.descriptors();
-        for (int i = 0; i < ChildJvm.rounds(50); i++) {
+        for (int i = 0; i < ChildJvm.rounds(25); i++) {
             MemoryRegion region = MemoryRegion.anonymous(LARGE);
             Pager pager = Pager.of(region, PageSource.file(file)).engine(engine).start();
             CompletableFuture<Void> closing = CompletableFuture.runAsync(region::close);

@@ -159,7 +159,7 @@ class PagerEndTest {
             for (int i = 0; i < ChildJvm.rounds(100); i++) {
                 try (MemoryRegion region = MemoryRegion.anonymous(LARGE);
                         Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
-                    int ahead = 1 + random.nextInt(60);
+                    int ahead = 1 + random.nextInt(Math.min(60, pages / 2));
                     int last = ahead + random.nextInt(pages - ahead);
                     CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
                         try {

@@ -41,27 +41,44 @@ final class EventReader {
         } finally {
             table.lock().writeLock().unlock();
         }
-        process.counters.faults.add(count);
         makeTasks();
     }
 
     /**
-     * The thread of the event loop, when all that is mapped was put in place: what comes later is not this service's any more.
+     * The thread of the event loop, when all that is mapped should be in place: what comes later is not this service's any
+     * more. Nothing can be put in place, asked for or given back meanwhile.
+     *
+     * @return false if anything is missing, or was asked for: then it is like {@link #drain}
      */
-    void drainAndUnregister() throws IOException {
+    boolean drainAndUnregister() throws IOException {
         table.lock().writeLock().lock();
         try {
             readAll();
-            for (PageStates each : table.mappings()) {
-                for (int from = each.removed.nextClearBit(0); from < each.pages();) {
-                    int to = each.removed.nextSetBit(from);
-                    to = to < 0 ? each.pages() : to;
-                    unregister(each.address(from), (to - from) * each.mapping.pageSize());
-                    from = each.removed.nextClearBit(to);
-                }
+            if (count == 0 && isAllInPlace()) {
+                unregisterAll();
+                return true;
             }
         } finally {
             table.lock().writeLock().unlock();
+        }
+        makeTasks();
+        return false;
+    }
+
+    private boolean isAllInPlace() {
+        synchronized (queue) {
+            return queue.isIdle() && !table.isAnyMissing();
+        }
+    }
+
+    private void unregisterAll() throws IOException {
+        for (PageStates each : table.mappings()) {
+            for (int from = each.removed.nextClearBit(0); from < each.pages();) {
+                int to = each.removed.nextSetBit(from);
+                to = to < 0 ? each.pages() : to;
+                unregister(each.address(from), (to - from) * each.mapping.pageSize());
+                from = each.removed.nextClearBit(to);
+            }
         }
     }
 
@@ -134,6 +151,7 @@ final class EventReader {
     }
 
     private void makeTasks() throws IOException {
+        process.counters.faults.add(count);
         Arrays.sort(faults, 0, count);
         long servedTo = 0;
         for (int i = 0; i < count; i++) {
@@ -193,8 +211,8 @@ final class EventReader {
             if (!states.placed.get(page)) {
                 trace.add(states.offset(from), (to - from) * pageSize);
             }
+            queue.add(new LoadTask(states, from, to - from, null));
         }
-        queue.add(new LoadTask(states, from, to - from, null));
         return states.address(to);
     }
 }

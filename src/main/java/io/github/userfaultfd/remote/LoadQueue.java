@@ -7,6 +7,7 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -101,7 +102,7 @@ final class LoadQueue {
             return null;
         }
         while (!prefetches.isEmpty()) {
-            LoadTask task = prefetches.peek().next(runBytes);
+            LoadTask task = prefetches.peek().next(runBytes, this);
             if (task != null) {
                 prefetching++;
                 return task;
@@ -114,6 +115,16 @@ final class LoadQueue {
         return null;
     }
 
+    /** {@return the task that a busy page belongs to} The caller has the monitor. */
+    LoadTask loading(PageStates states, int page) {
+        return Stream.concat(running.stream(), faults.stream()).filter(each -> each.has(states, page)).findAny().orElseThrow();
+    }
+
+    /** {@return whether no page is being loaded or put in place, and none is asked for} */
+    synchronized boolean isIdle() {
+        return running.isEmpty() && faults.isEmpty();
+    }
+
     /**
      * Ends a task that its thread, or whoever found it too slow, has settled.
      *
@@ -121,7 +132,7 @@ final class LoadQueue {
      * @return whether somebody asked for one of them meanwhile, and has to be woken
      */
     boolean done(LoadTask task, boolean placed, @Nullable Throwable failure) {
-        Prefetch over = null;
+        List<Prefetch> over = new ArrayList<>(0);
         boolean again;
         synchronized (this) {
             int end = task.firstPage + task.pages;
@@ -132,19 +143,19 @@ final class LoadQueue {
             again = next >= 0 && next < end;
             states.again.clear(task.firstPage, end);
             running.remove(task);
+            for (Prefetch each : task.awaiting) {
+                each.underWay--;
+                each.failure = failure == null ? each.failure : failure;
+                if (each.isDone() && !prefetches.contains(each)) {
+                    over.add(each);
+                }
+            }
             if (task.prefetch != null) {
                 prefetching--;
-                task.prefetch.underWay--;
-                task.prefetch.failure = failure == null ? task.prefetch.failure : failure;
-                if (task.prefetch.isDone() && !prefetches.contains(task.prefetch)) {
-                    over = task.prefetch;
-                }
                 notify();
             }
         }
-        if (over != null) {
-            over.complete();
-        }
+        over.forEach(Prefetch::complete);
         return again;
     }
 
@@ -163,15 +174,12 @@ final class LoadQueue {
         List<Prefetch> failed;
         synchronized (this) {
             closed = why;
-            faults.clear();
             failed = new ArrayList<>(prefetches);
+            running.forEach(each -> failed.addAll(each.awaiting));
+            faults.forEach(each -> failed.addAll(each.awaiting));
+            faults.clear();
             prefetches.clear();
             running.forEach(LoadTask::interrupt);
-            running.forEach(each -> {
-                if (each.prefetch != null) {
-                    failed.add(each.prefetch);
-                }
-            });
             notifyAll();
         }
         failed.forEach(each -> each.result.completeExceptionally(why));

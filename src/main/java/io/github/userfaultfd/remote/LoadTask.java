@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.remote;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
@@ -13,6 +15,9 @@ final class LoadTask {
     /** The prefetch it belongs to; null if somebody waits for it. */
     final @Nullable Prefetch prefetch;
 
+    /** Who is told of its end: its own prefetch, and those that met its pages. Guarded by the monitor of {@link LoadQueue}. */
+    final List<Prefetch> awaiting = new ArrayList<>(1);
+
     private final AtomicBoolean settled = new AtomicBoolean();
     private volatile @Nullable Thread thread;
     private volatile long startedAt;
@@ -22,6 +27,10 @@ final class LoadTask {
         this.firstPage = firstPage;
         this.pages = pages;
         this.prefetch = prefetch;
+    }
+
+    boolean has(PageStates of, int page) {
+        return states == of && page >= firstPage && page < firstPage + pages;
     }
 
     void starts() {

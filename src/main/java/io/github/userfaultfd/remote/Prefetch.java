@@ -16,15 +16,17 @@ final class Prefetch {
     int underWay;
     @Nullable Throwable failure;
 
-    /** {@return the next pages that are still wanted, marked busy; null if there are none left} */
-    @Nullable LoadTask next(long runBytes) {
+    /** {@return the next pages that are still wanted, marked busy; null if there are none left} Others' are awaited. */
+    @Nullable LoadTask next(long runBytes, LoadQueue queue) {
         while (!runs.isEmpty()) {
             Run run = runs.poll();
             PageStates states = run.states;
             int most = (int) Math.max(1, runBytes / states.mapping.pageSize());
             int from = run.from;
-            while (from < run.to && !states.isWanted(from)) {
-                from++;
+            for (; from < run.to && !states.isWanted(from); from++) {
+                if (states.busy.get(from)) {
+                    await(queue.loading(states, from));
+                }
             }
             int to = from;
             while (to < run.to && to - from < most && states.isWanted(to)) {
@@ -35,11 +37,19 @@ final class Prefetch {
             }
             if (to > from) {
                 states.busy.set(from, to);
-                underWay++;
-                return new LoadTask(states, from, to - from, this);
+                LoadTask task = new LoadTask(states, from, to - from, this);
+                await(task);
+                return task;
             }
         }
         return null;
+    }
+
+    private void await(LoadTask task) {
+        if (!task.awaiting.contains(this)) {
+            task.awaiting.add(this);
+            underWay++;
+        }
     }
 
     boolean isDone() {

@@ -41,6 +41,7 @@ public final class ServedProcess implements AutoCloseable {
     private final CountDownLatch ended = new CountDownLatch(1);
     private final AtomicBoolean released = new AtomicBoolean();
     private volatile boolean finishing;
+    private volatile boolean finished;
     private volatile boolean closing;
     private volatile boolean dead;
     private volatile @Nullable Thread loop;
@@ -91,9 +92,12 @@ public final class ServedProcess implements AutoCloseable {
                 } else if (ready > 0) {
                     events.drain();
                 }
-                if (finishing) {
-                    events.drainAndUnregister();
-                    closing = true;
+                if (finishing && !dead) {
+                    finished = events.drainAndUnregister();
+                    if (finished) {
+                        closing = true;
+                    }
+                    finishing = false;
                 } else if (System.nanoTime() - tick > TICK_NANOS) {
                     tick = System.nanoTime();
                     tick();
@@ -264,20 +268,29 @@ public final class ServedProcess implements AutoCloseable {
      * @throws InterruptedException if the thread is interrupted; the service goes on then
      */
     public void finish() throws IOException, InterruptedException {
-        long[] all = table.all();
+        do {
+            loadAll();
+            finishing = true;
+            while (finishing && !ended.await(1, TimeUnit.MILLISECONDS)) {
+                wakeLoop();
+            }
+            // Again if something is missing, or was asked for.
+        } while (!isOver());
+        awaitLoop();
+        if (!finished && !dead) {
+            throw new IOException("the service of " + name + " ended before it was finished");
+        }
+    }
+
+    private void loadAll() throws IOException, InterruptedException {
         try {
-            prefetch(all).get();
+            prefetch(table.all()).get();
         } catch (java.util.concurrent.ExecutionException e) {
             throw new IOException("the missing pages of " + name + " cannot be loaded", e.getCause());
         }
         Optional<LoadFailure> failed = failure();
         if (failed.isPresent()) {
             throw new IOException(name + ": " + failed.get(), failed.get().cause());
-        }
-        finishing = true;
-        awaitLoop();
-        if (!dead && !closing) {
-            throw new IOException("the service of " + name + " ended before it was finished");
         }
     }
 
@@ -315,9 +328,13 @@ public final class ServedProcess implements AutoCloseable {
 
     private void awaitLoop() throws InterruptedException {
         while (!ended.await(1, TimeUnit.MILLISECONDS)) {
-            if (!released.get()) {
-                Native.interrupt(uffd.fd());
-            }
+            wakeLoop();
+        }
+    }
+
+    private void wakeLoop() {
+        if (!released.get()) {
+            Native.interrupt(uffd.fd());
         }
     }
 

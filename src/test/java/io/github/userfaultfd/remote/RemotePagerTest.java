@@ -24,9 +24,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
@@ -34,7 +36,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The faults are raised by native code of this JVM ({@code region.fetch}), which holds up no safepoint. */
 @Timeout(60)
@@ -304,6 +309,93 @@ class RemotePagerTest {
             waiting.get();
             assertRight(0);
             served.finish();
+        }
+    }
+
+    /** Holds up the load of the first page until it is told what becomes of it. */
+    private static final class SlowFirst implements PageLoader {
+        private final CountDownLatch entered = new CountDownLatch(1);
+        private final CompletableFuture<Boolean> good = new CompletableFuture<>();
+
+        @Override
+        public void load(long offset, ByteBuffer page) throws IOException {
+            if (offset == OFFSET) {
+                entered.countDown();
+                if (!good.join()) {
+                    throw new IOException("no first page");
+                }
+            }
+            fill(offset, page);
+        }
+    }
+
+    private static CompletableFuture<Void> inBackground(Executable what) {
+        return CompletableFuture.runAsync(() -> {
+            try {
+                what.execute();
+            } catch (Throwable e) {
+                throw new CompletionException(e);
+            }
+        }, command -> new Thread(command).start());
+    }
+
+    @Test
+    void finishWaitsForThePagesThatFaultsAskedFor() throws Exception {
+        SlowFirst loader = new SlowFirst();
+        try (RemotePager pager = RemotePager.of(loader).start(); ServedProcess served = serve(pager)) {
+            CompletableFuture<Void> waiting = inBackground(() -> assertRight(0));
+            loader.entered.await();
+            CompletableFuture<Void> finished = inBackground(served::finish);
+            assertSoon(PAGES - 1, () -> served.stats().pages());
+            assertThrows(TimeoutException.class, () -> finished.get(300, TimeUnit.MILLISECONDS));
+            assertFalse(waiting.isDone());
+            loader.good.complete(true);
+            finished.get();
+            waiting.get();
+            assertTrue(pager.served().isEmpty());
+        }
+        assertRight(0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aPrefetchEndsWithTheLoadsThatItMeets(boolean good) throws Exception {
+        SlowFirst loader = new SlowFirst();
+        try (RemotePager pager = RemotePager.of(loader).onFailure(LoadFailurePolicy.FILL).start();
+                ServedProcess served = serve(pager)) {
+            CompletableFuture<Void> waiting = inBackground(() -> region.fetch(0, 1));
+            loader.entered.await();
+            CompletableFuture<Void> prefetched = served.prefetch(OFFSET, 2 * PAGE);
+            CompletableFuture<Void> again = served.prefetch(OFFSET, PAGE);
+            assertSoon(1, () -> served.stats().pages());
+            assertThrows(TimeoutException.class, () -> prefetched.get(100, TimeUnit.MILLISECONDS));
+            assertFalse(again.isDone());
+            loader.good.complete(good);
+            for (CompletableFuture<Void> each : List.of(prefetched, again)) {
+                if (good) {
+                    each.get();
+                } else {
+                    assertEquals("no first page", assertThrows(ExecutionException.class, each::get).getCause().getMessage());
+                }
+            }
+            waiting.get();
+        }
+    }
+
+    /** What waits for a load of somebody else's is told of the end, too. */
+    @Test
+    void aPrefetchFailsWithTheService() throws Exception {
+        SlowFirst loader = new SlowFirst();
+        try (RemotePager pager = RemotePager.of(loader).workers(2).onFailure(LoadFailurePolicy.FILL).start();
+                ServedProcess served = serve(pager)) {
+            CompletableFuture<Void> waiting = inBackground(() -> region.fetch(0, 1));
+            loader.entered.await();
+            CompletableFuture<Void> prefetched = served.prefetch(OFFSET, PAGE);
+            assertThrows(TimeoutException.class, () -> prefetched.get(100, TimeUnit.MILLISECONDS));
+            pager.served().forEach(ServedProcess::close);
+            assertThrows(ExecutionException.class, prefetched::get);
+            loader.good.complete(true);
+            waiting.get();
         }
     }
 

@@ -9,32 +9,43 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** Parts of a resource by range requests, RFC 9110 section 14. */
 final class HttpLoader implements PageLoader {
     private static final int RUN = 1 << 20;
     private static final int PARTIAL_CONTENT = 206;
+    private static final Pattern FIRST_BYTE = Pattern.compile("bytes 0-0/0*([1-9]\\d{0,17})", Pattern.CASE_INSENSITIVE);
 
     private final HttpClient client;
     private final URI resource;
     private final Duration timeout;
     private final long size;
-    private final Optional<String> tag;
+    private final String version;
 
     HttpLoader(URI resource, Duration timeout) throws IOException {
         this.resource = resource;
         this.timeout = timeout;
         client = HttpClient.newBuilder().connectTimeout(timeout).followRedirects(HttpClient.Redirect.NORMAL).build();
         HttpResponse<byte[]> first = get(0, 1);
-        // Content-Range: bytes 0-0/LENGTH
-        String range = first.headers().firstValue("Content-Range").orElse("");
-        try {
-            size = Long.parseLong(range.substring(range.lastIndexOf('/') + 1));
-        } catch (NumberFormatException e) {
-            throw new IOException(resource + ": the server does not tell the length: Content-Range is '" + range + "'", e);
+        Matcher range = FIRST_BYTE.matcher(range(first));
+        if (!range.matches()) {
+            throw new IOException(resource + ": the server does not tell the length: Content-Range is '" + range(first) + "'");
         }
-        tag = first.headers().firstValue("ETag");
+        size = Long.parseLong(range.group(1));
+        version = version(first);
+    }
+
+    private static String range(HttpResponse<byte[]> response) {
+        return response.headers().firstValue("Content-Range").orElse("");
+    }
+
+    /** {@return what tells it from what had its name before and has its length} */
+    private static String version(HttpResponse<byte[]> response) {
+        return Stream.of("ETag", "Last-Modified").flatMap(name -> response.headers().firstValue(name).stream()
+                .map(value -> name + " " + value)).findFirst().orElse("neither ETag nor Last-Modified");
     }
 
     private HttpResponse<byte[]> get(long offset, long length) throws IOException {
@@ -49,6 +60,9 @@ final class HttpLoader implements PageLoader {
         if (response.statusCode() != PARTIAL_CONTENT) {
             throw new IOException(resource + ": the server answers a range request with status " + response.statusCode());
         }
+        if (response.body().length != length) {
+            throw new IOException(resource + ": " + response.body().length + " bytes instead of " + length + " at " + offset);
+        }
         return response;
     }
 
@@ -57,12 +71,13 @@ final class HttpLoader implements PageLoader {
         int length = (int) Math.max(0, Math.min(page.remaining(), size - offset));
         if (length > 0) {
             HttpResponse<byte[]> response = get(offset, length);
-            if (!response.headers().firstValue("ETag").equals(tag)) {
-                throw new IOException(resource + " has changed: its ETag is not " + tag.orElse("missing") + " any more");
+            if (!version(response).equals(version)) {
+                throw new IOException(resource + " has changed: it has " + version(response) + ", not " + version + " any more");
             }
-            if (response.body().length != length) {
-                throw new IOException(resource + ": " + response.body().length + " bytes instead of " + length + " at "
-                        + offset);
+            String range = "bytes " + offset + "-" + (offset + length - 1) + "/" + size;
+            if (!range(response).equalsIgnoreCase(range)) {
+                throw new IOException(resource + " has changed, or the server is mistaken: Content-Range is '" + range(response)
+                        + "' instead of '" + range + "'");
             }
             page.put(response.body());
         }

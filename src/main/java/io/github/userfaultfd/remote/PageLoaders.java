@@ -36,7 +36,8 @@ public final class PageLoaders {
 
     /**
      * Fetches parts of a resource by HTTP range requests, {@code java.net.http}: so a snapshot can stay in an object store. The
-     * server has to know ranges, and the resource must not change meanwhile, which is seen by its ETag or its length.
+     * server has to know ranges, and the resource must not change meanwhile: another ETag, or without that another
+     * Last-Modified, or another length is a failed load. A server that tells neither can mix two of the same length unseen.
      *
      * @param resource http or https
      * @param timeout for each request

@@ -131,9 +131,19 @@ class PageLoadersTest {
                 String[] range = exchange.getRequestHeaders().getFirst("Range").replace("bytes=", "").split("-");
                 int from = Integer.parseInt(range[0]);
                 int to = Integer.parseInt(range[1]);
-                exchange.getResponseHeaders().set("ETag", mode.equals("changed") ? "two" : "one");
+                String version = mode.contains("changed") ? "two" : "one";
+                if (!mode.contains("undated")) {
+                    exchange.getResponseHeaders().set(mode.contains("untagged") ? "Last-Modified" : "ETag", version);
+                }
                 if (!mode.equals("unknown length")) {
-                    exchange.getResponseHeaders().set("Content-Range", "bytes " + from + "-" + to + "/" + SIZE);
+                    exchange.getResponseHeaders().set("Content-Range", switch (mode) {
+                        case "negative length" -> "bytes " + from + "-" + to + "/-5";
+                        case "no length" -> "bytes " + from + "-" + to + "/*";
+                        case "empty" -> "bytes " + from + "-" + to + "/0";
+                        case "longer untagged undated" -> "bytes " + from + "-" + to + "/" + (SIZE + 1);
+                        case "elsewhere" -> "bytes " + (from + 1) + "-" + (to + 1) + "/" + SIZE;
+                        default -> "bytes " + from + "-" + to + "/" + SIZE;
+                    });
                 }
                 byte[] part = Arrays.copyOfRange(content, from, mode.equals("short") ? to : to + 1);
                 if (mode.equals("silent")) {
@@ -165,7 +175,9 @@ class PageLoadersTest {
             assertLoads(loader, SIZE / 4096 * 4096, 4096);
             assertLoads(loader, SIZE + 4096, 4096);
             for (String[] each : new String[][] {{"short", "4095 bytes instead of 4096"}, {"changed", "has changed"},
-                {"gone", "status 404"}, {"whole", "status 200"}}) {
+                {"gone", "status 404"}, {"whole", "status 200"}, {"untagged", "has changed"},
+                {"elsewhere", "Content-Range is 'bytes 1-4096/" + SIZE + "' instead of 'bytes 0-4095/"},
+                {"unknown length", "Content-Range is ''"}}) {
                 server.mode = each[0];
                 IOException e = assertThrows(IOException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
                 assertTrue(e.getMessage().contains(each[1]), e.getMessage());
@@ -185,8 +197,27 @@ class PageLoadersTest {
                     continue;
                 }
             }
-            server.mode = "unknown length";
-            assertThrows(IOException.class, () -> PageLoaders.http(server.uri(), TIMEOUT));
+            for (String each : new String[] {"unknown length", "negative length", "no length", "empty", "elsewhere"}) {
+                server.mode = each;
+                String message = assertThrows(IOException.class, () -> PageLoaders.http(server.uri(), TIMEOUT)).getMessage();
+                assertTrue(message.contains("does not tell the length"), message);
+            }
+        }
+    }
+
+    @Test
+    void httpWithoutTags() throws Exception {
+        try (Server server = new Server()) {
+            for (String[] each : new String[][] {{"untagged", "untagged changed"},
+                {"untagged undated", "longer untagged undated"}}) {
+                server.mode = each[0];
+                PageLoader loader = PageLoaders.http(server.uri(), TIMEOUT);
+                assertLoads(loader, 4096, 65536);
+                server.mode = each[1];
+                String message = assertThrows(IOException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)))
+                        .getMessage();
+                assertTrue(message.contains("has changed"), message);
+            }
         }
     }
 }

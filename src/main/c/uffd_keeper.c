@@ -97,10 +97,10 @@ static int start_child(struct uffd_keeper *keeper)
     pthread_mutex_lock(&keeper->lock);
     keeper->stats.pid = keeper->child.pid;
     pthread_mutex_unlock(&keeper->lock);
-    int64_t until = uffd_nanoseconds() + keeper->ready;
+    int64_t began = uffd_nanoseconds();
     struct pollfd ready[2] = { { .fd = keeper->stop, .events = POLLIN }, { .fd = keeper->child.control, .events = POLLIN } };
     for (int served = 0; served <= 0;) {
-        int64_t left = (until - uffd_nanoseconds()) / 1000000;
+        int64_t left = (keeper->ready - (uffd_nanoseconds() - began)) / 1000000;
         int polled = left <= 0 ? 0 : poll(ready, 2, left > 1000 ? 1000 : (int)left);
         failed = left <= 0 ? -ETIMEDOUT : ready[0].revents ? -ECANCELED : 0;
         if (!failed && polled > 0 && ready[1].revents) {

@@ -11,6 +11,7 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
+import java.time.Duration;
 import java.util.BitSet;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -46,7 +47,7 @@ final class PageFiller {
                 return;
             }
             fail(task, done, new UffdException("copy", Abi.EAGAIN, "at offset " + (task.offset() + done),
-                    "the kernel has refused it for " + process.options.retryTimeout));
+                    "the kernel has refused it for " + Duration.ofNanos(process.options.retryTimeout)));
         } catch (ClosedChannelException e) {
             over(task, e);
         } catch (UffdException e) {
@@ -79,7 +80,7 @@ final class PageFiller {
     private long fill(LoadTask task, long from, Fill ioctl) throws IOException {
         PageStates states = task.states;
         long page = states.mapping.pageSize();
-        long retryUntil = 0;
+        long refusedSince = 0;
         long pause = FIRST_PAUSE_NANOS;
         boolean single = false;
         for (long done = from; done < task.length();) {
@@ -103,8 +104,8 @@ final class PageFiller {
                 single = true;
             } else if (result == Uffd.AGAIN) {
                 long now = System.nanoTime();
-                retryUntil = retryUntil == 0 ? now + process.options.retryTimeout.toNanos() : retryUntil;
-                if (now > retryUntil || process.isOver()) {
+                refusedSince = refusedSince == 0 ? now : refusedSince;
+                if (now - refusedSince > process.options.retryTimeout || process.isOver()) {
                     return done;
                 }
                 process.counters.retried.increment();
@@ -113,7 +114,7 @@ final class PageFiller {
             } else if (result > 0) {
                 count(task, result / page);
                 done += result;
-                retryUntil = 0;
+                refusedSince = 0;
             } else {
                 // There already, given back, or not mapped any more: whoever waits for it has to look again.
                 uffd.wake(task.address() + done, page);

@@ -114,7 +114,7 @@ public final class PagerProcess implements AutoCloseable {
                 .set(Abi.KEEPER_ARGUMENTS, Native.directAddress(direct))
                 .set(Abi.KEEPER_COUNT, command.size())
                 .set(Abi.KEEPER_RESTARTS, options.restarts)
-                .set(Abi.KEEPER_READY, options.startTimeout.toNanos())
+                .set(Abi.KEEPER_READY, options.startTimeout)
                 .set(Abi.KEEPER_ON_FAILURE, options.failurePolicy == LoadFailurePolicy.FILL
                 ? Abi.FAILURE_FILL : Abi.FAILURE_ABORT);
         long result = wanted.pass(at -> status.pass(statusAt -> Native.keeperStart(at, statusAt)));
@@ -123,7 +123,7 @@ public final class PagerProcess implements AutoCloseable {
             String reason = switch ((int) -result) {
                 case Abi.ECHILD -> "the child ended before it served (" + ending((int) status.get(0))
                         + "); what it wrote tells why, and it needs the loader's class on its class path";
-                case Abi.ETIMEDOUT -> "the child did not serve within " + options.startTimeout;
+                case Abi.ETIMEDOUT -> "the child did not serve within " + Duration.ofNanos(options.startTimeout);
                 case Abi.ENOENT -> "there is no " + command.get(0);
                 default -> Errno.meaning((int) -result);
             };

@@ -18,7 +18,7 @@ public final class PagerProcessBuilder {
     final RegionOwner owner;
     final Class<? extends PageLoader> loader;
     int restarts = 5;
-    Duration startTimeout = Duration.ofSeconds(30);
+    long startTimeout = SocketDescriptor.nanos(Duration.ofSeconds(30));
     LoadFailurePolicy failurePolicy = LoadFailurePolicy.END;
     private final List<String> arguments;
     private final List<String> jvmOptions = new ArrayList<>();
@@ -107,8 +107,7 @@ public final class PagerProcessBuilder {
      * @return this builder
      */
     public PagerProcessBuilder startTimeout(Duration timeout) {
-        SocketDescriptor.nanos(timeout);
-        startTimeout = timeout;
+        startTimeout = SocketDescriptor.nanos(timeout);
         return this;
     }
 

@@ -16,8 +16,8 @@ public final class RemotePagerBuilder {
     long around;
     LoadFailurePolicy failurePolicy = LoadFailurePolicy.END;
     Consumer<? super LoadFailure> failureListener = failure -> { };
-    Duration loadTimeout = Duration.ofSeconds(30);
-    Duration retryTimeout = Duration.ofSeconds(10);
+    long loadTimeout = SocketDescriptor.nanos(Duration.ofSeconds(30));
+    long retryTimeout = SocketDescriptor.nanos(Duration.ofSeconds(10));
 
     /** What to do when the service cannot go on; null: the failure policy for each page that may be missing. */
     @Nullable Consumer<Throwable> whenBroken;
@@ -84,8 +84,7 @@ public final class RemotePagerBuilder {
      * @return this builder
      */
     public RemotePagerBuilder loadTimeout(Duration timeout) {
-        SocketDescriptor.nanos(timeout);
-        loadTimeout = timeout;
+        loadTimeout = SocketDescriptor.nanos(timeout);
         return this;
     }
 
@@ -97,8 +96,7 @@ public final class RemotePagerBuilder {
      * @return this builder
      */
     public RemotePagerBuilder retryTimeout(Duration timeout) {
-        SocketDescriptor.nanos(timeout);
-        retryTimeout = timeout;
+        retryTimeout = SocketDescriptor.nanos(timeout);
         return this;
     }
 

@@ -129,10 +129,11 @@ public final class ServedProcess implements AutoCloseable {
 
     private void tick() throws IOException {
         for (LoadTask each : queue.running()) {
-            if (each.runningNanos() > options.loadTimeout.toNanos() && each.settle()) {
+            if (each.runningNanos() > options.loadTimeout && each.settle()) {
                 each.interrupt();
                 queue.abandoned();
-                filler.fail(each, 0, new IOException("the loader took longer than " + options.loadTimeout));
+                filler.fail(each, 0, new IOException("the loader took longer than "
+                        + Duration.ofNanos(options.loadTimeout)));
             }
         }
         if (pidfd < 0 && !filler.isAlive()) {
@@ -252,7 +253,7 @@ public final class ServedProcess implements AutoCloseable {
      * @throws InterruptedException if the thread is interrupted
      */
     public boolean awaitEnd(Duration timeout) throws InterruptedException {
-        return ended.await(timeout.toMillis(), TimeUnit.MILLISECONDS);
+        return ended.await(TimeUnit.NANOSECONDS.convert(timeout), TimeUnit.NANOSECONDS);
     }
 
     /** {@return whether the process has ended} */

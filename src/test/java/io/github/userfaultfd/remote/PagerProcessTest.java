@@ -435,6 +435,17 @@ class PagerProcessTest {
         }
     }
 
+    @Test
+    void timeoutsCanBeLong() throws Exception {
+        for (Duration timeout : new Duration[] {Duration.ofNanos(Long.MAX_VALUE), Duration.ofSeconds(Long.MAX_VALUE)}) {
+            try (MemoryRegion region = MemoryRegion.anonymous(4 * PAGE);
+                    PagerProcess pager = PagerProcess.of(region, Words.class).startTimeout(timeout).loadTimeout(timeout).start()) {
+                pager.prefetch(0, region.size());
+                assertTrue(isRight(region, 3));
+            }
+        }
+    }
+
     private static long resident(MemoryRegion region) {
         try {
             return region.residentPages(0, region.size()).cardinality();

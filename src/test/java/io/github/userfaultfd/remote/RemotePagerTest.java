@@ -32,6 +32,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -39,6 +40,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The faults are raised by native code of this JVM ({@code region.fetch}), which holds up no safepoint. */
@@ -397,6 +399,27 @@ class RemotePagerTest {
             loader.good.complete(true);
             waiting.get();
         }
+    }
+
+    @ParameterizedTest
+    @MethodSource
+    void timeoutsCanBeLong(Duration timeout) throws Exception {
+        SlowFirst loader = new SlowFirst();
+        try (RemotePager pager = RemotePager.of(loader).onFailure(LoadFailurePolicy.FILL).loadTimeout(timeout)
+                .retryTimeout(timeout).start(); ServedProcess served = serve(pager)) {
+            CompletableFuture<Void> waiting = inBackground(() -> assertRight(0));
+            loader.entered.await();
+            // Looked at about five times a second.
+            assertFalse(served.awaitEnd(Duration.ofMillis(700)));
+            loader.good.complete(true);
+            waiting.get();
+            served.finish();
+            assertTrue(served.awaitEnd(timeout));
+        }
+    }
+
+    static Stream<Duration> timeoutsCanBeLong() {
+        return Stream.of(Duration.ofNanos(Long.MAX_VALUE), Duration.ofDays(365_000), Duration.ofSeconds(Long.MAX_VALUE));
     }
 
     @Test

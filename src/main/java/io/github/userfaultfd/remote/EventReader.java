@@ -4,10 +4,14 @@ package io.github.userfaultfd.remote;
 import io.github.userfaultfd.Event;
 import io.github.userfaultfd.EventBuffer;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Ranges;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
 
 /**
  * Reads the events of one process and makes tasks of its faults. All there are are read before one is resolved, and what
@@ -15,6 +19,9 @@ import java.util.Arrays;
  */
 final class EventReader {
     private static final int BATCH = 128;
+
+    /** An event that is unread is in the way, or what it says has happened meanwhile: who waits faults again if need be. */
+    private static final Set<Integer> LOOK_AGAIN = Set.of(Abi.EAGAIN, Abi.EEXIST, Abi.ENOENT, Abi.EFAULT);
 
     private final ServedProcess process;
     private final PageFiller filler;
@@ -24,6 +31,7 @@ final class EventReader {
     private final EventBuffer buffer = EventBuffer.allocate(BATCH);
     private long[] faults = new long[BATCH];
     private int count;
+    private final List<Event.PageFault> others = new ArrayList<>();
 
     EventReader(ServedProcess process, PageFiller filler, TouchTrace trace) {
         this.process = process;
@@ -41,7 +49,7 @@ final class EventReader {
         } finally {
             table.lock().writeLock().unlock();
         }
-        makeTasks();
+        resolve();
     }
 
     /**
@@ -54,14 +62,14 @@ final class EventReader {
         table.lock().writeLock().lock();
         try {
             readAll();
-            if (count == 0 && isAllInPlace()) {
+            if (count == 0 && others.isEmpty() && isAllInPlace()) {
                 unregisterAll();
                 return true;
             }
         } finally {
             table.lock().writeLock().unlock();
         }
-        makeTasks();
+        resolve();
         return false;
     }
 
@@ -84,6 +92,7 @@ final class EventReader {
 
     private void readAll() throws IOException {
         count = 0;
+        others.clear();
         int read;
         do {
             read = process.uffd.readEvents(buffer);
@@ -97,20 +106,15 @@ final class EventReader {
         } while (read == BATCH);
     }
 
-    private void fault(int index) throws IOException {
-        long page = Ranges.PAGE;
-        switch (buffer.faultKind(index)) {
-            case MISSING -> {
-                if (count == faults.length) {
-                    faults = Arrays.copyOf(faults, count * 2);
-                }
-                faults[count++] = buffer.faultAddress(index);
-            }
-            // Registered by the process itself for something that this service has no part in: let it go on.
-            case WRITE_PROTECTED -> process.uffd.removeWriteProtection(buffer.faultAddress(index) & -page, page);
-            case READ_WRITE_PROTECTED -> process.uffd.removeReadWriteProtection(buffer.faultAddress(index) & -page, page);
-            case MINOR -> process.uffd.tryContinueRange(buffer.faultAddress(index) & -page, page);
+    private void fault(int index) {
+        if (buffer.faultKind(index) != Event.PageFault.Kind.MISSING) {
+            others.add((Event.PageFault) buffer.get(index));
+            return;
         }
+        if (count == faults.length) {
+            faults = Arrays.copyOf(faults, count * 2);
+        }
+        faults[count++] = buffer.faultAddress(index);
     }
 
     private void apply(Event event) throws IOException {
@@ -148,6 +152,31 @@ final class EventReader {
     private void unregister(long address, long length) throws IOException {
         process.uffd.unregister(address, length);
         process.uffd.wake(address, length);
+    }
+
+    private void resolve() throws IOException {
+        for (Event.PageFault each : others) {
+            letGoOn(each);
+        }
+        makeTasks();
+    }
+
+    /** Of memory that the process has registered itself for something that this service has no part in. */
+    private void letGoOn(Event.PageFault fault) throws IOException {
+        long page = Ranges.PAGE;
+        long address = fault.address() & -page;
+        try {
+            switch (fault.kind()) {
+                case WRITE_PROTECTED -> process.uffd.removeWriteProtection(address, page);
+                case READ_WRITE_PROTECTED -> process.uffd.removeReadWriteProtection(address, page);
+                default -> process.uffd.continueRange(address, page);
+            }
+        } catch (UffdException e) {
+            if (!LOOK_AGAIN.contains(e.errno())) {
+                throw e;
+            }
+            process.uffd.wake(address, page);
+        }
     }
 
     private void makeTasks() throws IOException {

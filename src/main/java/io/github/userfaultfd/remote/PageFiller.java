@@ -109,6 +109,7 @@ final class PageFiller {
                     return done;
                 }
                 process.counters.retried.increment();
+                process.readOn();
                 LockSupport.parkNanos(pause);
                 pause = Math.min(2 * pause, LAST_PAUSE_NANOS);
             } else if (result > 0) {
@@ -167,6 +168,10 @@ final class PageFiller {
             finish(task, false, cause);
         } catch (IOException e) {
             over(task, e);
+            if (!process.isOver()) {
+                // Who waits for these pages was told nothing.
+                process.broken(e);
+            }
         }
     }
 

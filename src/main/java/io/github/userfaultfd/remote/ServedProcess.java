@@ -141,6 +141,13 @@ public final class ServedProcess implements AutoCloseable {
         }
     }
 
+    /** The kernel refuses as long as an event is unread: the thread that reads them must not wait for that. */
+    void readOn() throws IOException {
+        if (Thread.currentThread() == loop) {
+            events.drain();
+        }
+    }
+
     private void finished() {
         if (dead) {
             LOG.log(Level.DEBUG, name + " has ended");

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.userfaultfd.remote;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Needs;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A C program, {@code served_process.c}, changes its memory while it is served. */
+@Timeout(300)
+class ChangingMemoryTest {
+    private static final long PAGE = PageSize.system().bytes();
+    private static final int PAGES = 100;
+    private static final long DEADLINE_SECONDS = 30L * ChildJvm.PATIENCE;
+
+    @TempDir
+    private Path directory;
+    private Process process;
+    private BufferedReader output;
+
+    /** Each eight bytes tell where they are. */
+    private static void fill(long offset, ByteBuffer page) {
+        while (page.hasRemaining()) {
+            page.putLong((offset + page.position()) * 0x9E3779B97F4A7C15L | 1);
+        }
+    }
+
+    private ServedProcess start(String what, int pages, RemotePager pager) throws Exception {
+        Path program = ChildJvm.root().resolve("target/test-native/served_process");
+        assertTrue(Files.exists(program), () -> program + " is not there; 'make test-native' builds it");
+        Path socket = directory.resolve("s");
+        try (UffdListener listener = UffdSocket.listen(socket); ReceivedDescriptors received = new ReceivedDescriptors(1)) {
+            process = new ProcessBuilder(program.toString(), socket.toString(), what, Integer.toString(pages))
+                    .redirectError(ProcessBuilder.Redirect.INHERIT).start();
+            output = process.inputReader();
+            try (UffdSocket client = listener.accept()) {
+                ByteBuffer address = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.nativeOrder());
+                assertEquals(Long.BYTES, client.receive(address, received));
+                assertSays("ready");
+                return pager.serve(received.takeUffd(0), client, List.of(new RemoteMapping(address.getLong(0), pages * PAGE, 0,
+                        PAGE)));
+            }
+        }
+    }
+
+    private void assertSays(String what) throws IOException {
+        assertEquals(what, output.readLine());
+    }
+
+    private void assertRight() throws Exception {
+        assertTrue(process.waitFor(DEADLINE_SECONDS, TimeUnit.SECONDS), "it waits for ever");
+        assertSays("right");
+        assertEquals(0, process.exitValue());
+    }
+
+    @AfterEach
+    void end() throws InterruptedException {
+        process.destroyForcibly().waitFor();
+    }
+
+    /** The kernel refuses to resolve the fault until it was read that the page is given back. */
+    @ParameterizedTest
+    @ValueSource(strings = {"protected", "minor"})
+    void aFaultAndAPageThatIsGivenBackAtOnce(String kind) throws Exception {
+        Needs.features(kind.equals("minor") ? Feature.MINOR_SHMEM : Feature.PAGEFAULT_FLAG_WP);
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start();
+                ServedProcess served = start(kind, PAGES, pager)) {
+            assertRight();
+            assertEquals(1, served.stats().removedPages());
+        }
+    }
+
+    /** The thread that gives the failed page up is the one that reads events: it has to read on. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aFailureWhileAPageIsGivenBack(boolean breaks) throws Exception {
+        PageLoader loader = (offset, page) -> {
+            if (offset == 0) {
+                LockSupport.parkNanos(Long.MAX_VALUE);
+            }
+            fill(offset, page);
+        };
+        boolean[] told = new boolean[1];
+        try (RemotePager pager = RemotePager.of(loader).loadTimeout(Duration.ofSeconds(1)).onFailure(LoadFailurePolicy.FILL)
+                .failureListener(failure -> {
+                    if (!told[0]) {
+                        told[0] = true;
+                        beginGivingBack();
+                        if (breaks) {
+                            throw new AssertionError("meant");
+                        }
+                    }
+                }).start(); ServedProcess served = start("fails", PAGES, pager)) {
+            assertRight();
+            assertTrue(told[0] && served.failure().isPresent());
+        }
+    }
+
+    private void beginGivingBack() {
+        try {
+            process.outputWriter().append('g').flush();
+            assertSays("gives back");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

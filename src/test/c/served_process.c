@@ -160,6 +160,28 @@ static void fails(void)
     expect(at(REMOVED), 0, 0);
 }
 
+// More holes than this process may have mappings.
+static void holes(void)
+{
+    say("ready");
+    for (size_t i = 1; i < pages; i += 2) {
+        if (madvise(at(i), page, MADV_DONTNEED) < 0)
+            fail("madvise");
+    }
+    for (size_t i = 1; i < pages; i += 2)
+        expect(at(i), 0, 0);
+    say("touched");
+    if (getchar() < 0)
+        fail("stdin");
+    for (size_t i = 0; i < pages; i++)
+        i % 2 ? expect(at(i), 0, 0) : expect_content(i);
+    // Not registered any more.
+    if (madvise(at(0), pages * page, MADV_DONTNEED) < 0)
+        fail("madvise");
+    for (size_t i = 0; i < pages; i++)
+        expect(at(i), 0, 0);
+}
+
 static void open_userfaultfd(uint64_t features)
 {
     uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);  // UFFD_USER_MODE_ONLY, since 5.11
@@ -219,6 +241,8 @@ int main(int argc, char **argv)
         minor(memfd);
     else if (strcmp(what, "fails") == 0)
         fails();
+    else if (strcmp(what, "holes") == 0)
+        holes();
     else
         return 2;
     say(wrong ? "wrong" : "right");

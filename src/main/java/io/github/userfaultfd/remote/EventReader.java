@@ -31,6 +31,9 @@ final class EventReader {
     private final EventBuffer buffer = EventBuffer.allocate(BATCH);
     private long[] faults = new long[BATCH];
     private int count;
+
+    /** Some removed pages are registered still. */
+    private boolean crowded;
     private final List<Event.PageFault> others = new ArrayList<>();
 
     EventReader(ServedProcess process, PageFiller filler, TouchTrace trace) {
@@ -81,6 +84,10 @@ final class EventReader {
 
     private void unregisterAll() throws IOException {
         for (PageStates each : table.mappings()) {
+            if (crowded) {
+                unregister(each.mapping.address(), each.mapping.length());
+                continue;
+            }
             for (int from = each.removed.nextClearBit(0); from < each.pages();) {
                 int to = each.removed.nextSetBit(from);
                 to = to < 0 ? each.pages() : to;
@@ -131,7 +138,7 @@ final class EventReader {
         }
     }
 
-    /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking. */
+    /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking, else {@link #makeTasks}. */
     private void removed(long start, long end, boolean mapped) throws IOException {
         for (PageTable.Part each : table.within(start, end)) {
             process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to())
@@ -141,8 +148,11 @@ final class EventReader {
                 try {
                     unregister(each.address(), each.length());
                 } catch (UffdException e) {
-                    // Given back before, or unmapped in the meantime: nobody can be waiting for it.
-                    ServedProcess.LOG.log(Level.DEBUG, process.name() + ": " + e.getMessage());
+                    // ENOMEM: the process has as many mappings as it may have. Else: given back before, or unmapped meanwhile.
+                    boolean tell = e.errno() == Abi.ENOMEM && !crowded;
+                    crowded |= tell;
+                    ServedProcess.LOG.log(tell ? Level.WARNING : Level.DEBUG, process.name()
+                            + ": some pages that were given back stay registered: " + e.getMessage());
                 }
             }
         }
@@ -195,8 +205,7 @@ final class EventReader {
             int page = states.pageOf(faults[i]);
             servedTo = states.address(page + 1);
             if (states.removed.get(page)) {
-                // On its way here when it was unregistered.
-                process.uffd.wake(states.address(page), states.mapping.pageSize());
+                filler.zero(states, page);
             } else {
                 servedTo = makeTask(states, page, i);
             }

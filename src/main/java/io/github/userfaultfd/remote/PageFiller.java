@@ -5,6 +5,7 @@ import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
+import io.github.userfaultfd.internal.Ranges;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.lang.ref.Reference;
@@ -24,6 +25,7 @@ final class PageFiller {
     private final ServedProcess process;
     private final PageTable table;
     private final Uffd uffd;
+    private ByteBuffer zeros = ByteBuffer.allocateDirect(0);
 
     PageFiller(ServedProcess process) {
         this.process = process;
@@ -136,6 +138,25 @@ final class PageFiller {
             }
             throw e;
         }
+    }
+
+    /** A page that was given back and is registered still: zeros, as the process expects. The thread of the event loop. */
+    void zero(PageStates states, int page) throws IOException {
+        long size = states.mapping.pageSize();
+        Fill zeros = size == Ranges.PAGE ? (address, skipped, length) -> uffd.tryZeropage(address, length)
+                : (address, skipped, length) -> uffd.tryCopy(address, zeros(size), length);
+        if (attempt(zeros, states.address(page), 0, size) <= 0) {
+            // There already, not registered any more, or an event is in the way: who waits faults again if need be.
+            uffd.wake(states.address(page), size);
+        }
+    }
+
+    /** For huge pages, which ZEROPAGE does not know. */
+    private long zeros(long size) {
+        if (zeros.capacity() < size) {
+            zeros = ByteBuffer.allocateDirect((int) size);
+        }
+        return Native.directAddress(zeros);
     }
 
     private void count(LoadTask task, long pages) {

@@ -182,6 +182,46 @@ static void holes(void)
         expect(at(i), 0, 0);
 }
 
+static char *move(size_t first, size_t count, size_t grown, char *to)
+{
+    if (mremap(at(first), count * page, grown * page, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+        fail("mremap");
+    return to;
+}
+
+static void expect_contents(const char *where, size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        expect(where + i * page, 1, (first + i) * page);
+}
+
+// Away and back, into the middle of what is served, and away while growing.
+static void moves(void)
+{
+    char *elsewhere = mmap(NULL, 30 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (elsewhere == MAP_FAILED)
+        fail("mmap");
+    say("ready");
+    expect_content(12);
+    move(10, 10, 10, elsewhere);
+    expect_contents(elsewhere, 10, 5);
+    expect_content(50);
+    if (mremap(elsewhere, 10 * page, 10 * page, MREMAP_MAYMOVE | MREMAP_FIXED, at(10)) == MAP_FAILED)
+        fail("mremap");
+    expect_contents(at(10), 10, 10);
+    expect_content(9);
+    expect_contents(at(20), 20, 3);
+    move(23, 5, 5, at(40));
+    expect_contents(at(40), 23, 5);
+    expect_contents(at(36), 36, 4);
+    expect_contents(at(45), 45, 4);
+    move(60, 5, 10, elsewhere);
+    for (size_t i = 5; i < 10; i++)
+        expect(elsewhere + i * page, 0, 0);
+    expect_contents(elsewhere, 60, 5);
+    expect_contents(at(65), 65, pages - 65);
+}
+
 static void open_userfaultfd(uint64_t features)
 {
     uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);  // UFFD_USER_MODE_ONLY, since 5.11
@@ -227,7 +267,7 @@ int main(int argc, char **argv)
         : mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         fail("mmap");
-    open_userfaultfd(UFFD_FEATURE_EVENT_REMOVE);
+    open_userfaultfd(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP);
     struct uffdio_register range = { .range = { (uintptr_t)memory, pages * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
     range.mode |= is_protected ? UFFDIO_REGISTER_MODE_WP : is_minor ? 4 : 0;  // UFFDIO_REGISTER_MODE_MINOR, since 5.13
     if (ioctl(uffd, UFFDIO_REGISTER, &range) < 0)
@@ -243,6 +283,8 @@ int main(int argc, char **argv)
         fails();
     else if (strcmp(what, "holes") == 0)
         holes();
+    else if (strcmp(what, "moves") == 0)
+        moves();
     else
         return 2;
     say(wrong ? "wrong" : "right");

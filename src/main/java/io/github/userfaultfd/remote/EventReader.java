@@ -130,7 +130,9 @@ final class EventReader {
         } else if (event instanceof Event.Unmap unmap) {
             removed(unmap.start(), unmap.end(), false);
         } else if (event instanceof Event.Remap remap) {
-            table.moved(remap.from(), remap.to(), remap.length());
+            synchronized (queue) {
+                table.moved(remap.from(), remap.to(), remap.length());
+            }
         } else if (event instanceof Event.Fork fork) {
             process.forked(fork.uffd());
         } else {
@@ -199,13 +201,18 @@ final class EventReader {
             }
             PageStates states = table.at(faults[i]);
             if (states == null) {
-                filler.outside(faults[i]);
+                PageStates grown = table.grown(faults[i]);
+                if (grown == null) {
+                    filler.outside(faults[i]);
+                } else {
+                    filler.zero(faults[i], grown.mapping.pageSize());
+                }
                 continue;
             }
             int page = states.pageOf(faults[i]);
             servedTo = states.address(page + 1);
             if (states.removed.get(page)) {
-                filler.zero(states, page);
+                filler.zero(faults[i], states.mapping.pageSize());
             } else {
                 servedTo = makeTask(states, page, i);
             }

@@ -140,14 +140,14 @@ final class PageFiller {
         }
     }
 
-    /** A page that was given back and is registered still: zeros, as the process expects. The thread of the event loop. */
-    void zero(PageStates states, int page) throws IOException {
-        long size = states.mapping.pageSize();
+    /** For a page that was given back and is registered still, or is new: zeros, as the process expects. On the loop's thread. */
+    void zero(long fault, long size) throws IOException {
+        long page = fault & -size;
         Fill zeros = size == Ranges.PAGE ? (address, skipped, length) -> uffd.tryZeropage(address, length)
                 : (address, skipped, length) -> uffd.tryCopy(address, zeros(size), length);
-        if (attempt(zeros, states.address(page), 0, size) <= 0) {
+        if (attempt(zeros, page, 0, size) <= 0) {
             // There already, not registered any more, or an event is in the way: who waits faults again if need be.
-            uffd.wake(states.address(page), size);
+            uffd.wake(page, size);
         }
     }
 

@@ -22,13 +22,21 @@ final class PageStates {
     /** Given back by the process, or unmapped: never to be filled again. */
     final BitSet removed = new BitSet();
 
+    /** It came here from another address. */
+    final boolean moved;
+
     PageStates(RemoteMapping mapping) {
+        this(mapping, false);
+    }
+
+    private PageStates(RemoteMapping mapping, boolean moved) {
         this.mapping = mapping;
+        this.moved = moved;
     }
 
     /** A copy of a part of this one's pages, for memory that moved or was inherited. */
-    PageStates part(RemoteMapping to, int firstPage) {
-        PageStates part = new PageStates(to);
+    PageStates part(RemoteMapping to, int firstPage, boolean hasMoved) {
+        PageStates part = new PageStates(to, hasMoved);
         int end = firstPage + part.pages();
         part.placed.or(placed.get(firstPage, end));
         part.removed.or(removed.get(firstPage, end));

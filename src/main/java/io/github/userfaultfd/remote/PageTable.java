@@ -5,8 +5,10 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -18,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * knows of the event. Without that, a page that was loaded before it was given back could be put in place afterwards.
  */
 final class PageTable {
-    private final ConcurrentSkipListMap<Long, PageStates> byAddress = new ConcurrentSkipListMap<>();
+    private final ConcurrentSkipListMap<Long, Part> byAddress = new ConcurrentSkipListMap<>();
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
 
     PageTable(List<PageStates> mappings) {
@@ -32,21 +34,37 @@ final class PageTable {
                 throw new IllegalArgumentException(sorted.get(i).mapping + " overlaps " + sorted.get(i - 1).mapping);
             }
         }
-        sorted.forEach(each -> byAddress.put(each.mapping.address(), each));
+        sorted.forEach(each -> put(new Part(each, 0, each.pages())));
     }
 
     ReadWriteLock lock() {
         return lock;
     }
 
-    Collection<PageStates> mappings() {
-        return byAddress.values();
+    private void put(Part part) {
+        byAddress.put(part.address(), part);
+    }
+
+    /** {@return the mappings of which a part is still where it was} Pages of the other parts are removed ones. */
+    Set<PageStates> mappings() {
+        Set<PageStates> mappings = new LinkedHashSet<>();
+        byAddress.values().forEach(each -> mappings.add(each.states));
+        return mappings;
     }
 
     /** {@return the mapping that an address is in; null if there is none} */
     @Nullable PageStates at(long address) {
-        Map.Entry<Long, PageStates> entry = byAddress.floorEntry(address);
-        return entry == null || address >= entry.getValue().mapping.end() ? null : entry.getValue();
+        Map.Entry<Long, Part> entry = byAddress.floorEntry(address);
+        return entry == null || address >= entry.getValue().end() ? null : entry.getValue().states;
+    }
+
+    /**
+     * {@return the mapping that has come to lie before an address in none} It can have grown when it was moved, which the event
+     * does not tell; null if there is no such mapping.
+     */
+    @Nullable PageStates grown(long address) {
+        Map.Entry<Long, Part> entry = byAddress.floorEntry(address);
+        return entry == null || !entry.getValue().states.moved ? null : entry.getValue().states;
     }
 
     /** A part of a mapping, in pages. */
@@ -58,43 +76,70 @@ final class PageTable {
         long length() {
             return (to - from) * states.mapping.pageSize();
         }
+
+        long end() {
+            return address() + length();
+        }
+
+        /** {@return a copy of it, at an address} */
+        PageStates copy(long address, boolean moved) {
+            return states.part(new RemoteMapping(address, length(), states.offset(from), states.mapping.pageSize()), from, moved);
+        }
     }
 
     /** {@return the parts of mappings that lie in a range of addresses; pages of which only a part does are not in it} */
     List<Part> within(long start, long end) {
         List<Part> parts = new ArrayList<>();
-        for (PageStates each : byAddress.values()) {
-            long from = Math.max(start, each.mapping.address());
-            long to = Math.min(end, each.mapping.end());
-            long page = each.mapping.pageSize();
-            int first = from < to ? (int) ((from - each.mapping.address() + page - 1) / page) : 0;
-            int last = from < to ? (int) ((to - each.mapping.address()) / page) : 0;
+        for (Part each : byAddress.values()) {
+            PageStates states = each.states;
+            long from = Math.max(start, each.address());
+            long to = Math.min(end, each.end());
+            long page = states.mapping.pageSize();
+            int first = from < to ? (int) ((from - states.mapping.address() + page - 1) / page) : 0;
+            int last = from < to ? (int) ((to - states.mapping.address()) / page) : 0;
             if (first < last) {
-                parts.add(new Part(each, first, last));
+                parts.add(new Part(states, first, last));
             }
         }
         return parts;
     }
 
-    /** The range has moved, with its pages. The caller holds the lock for writing. */
+    /** The range has moved, with its pages, over whatever was there. The caller holds the lock for writing, and the monitor. */
     void moved(long from, long to, long length) {
+        List<PageStates> arrived = new ArrayList<>();
         for (Part each : within(from, from + length)) {
-            RemoteMapping old = each.states.mapping;
-            RemoteMapping moved = new RemoteMapping(to + (each.address() - from), each.length(), each.states.offset(each.from),
-                    old.pageSize());
-            byAddress.put(moved.address(), each.states.part(moved, each.from));
-            each.states.removed.set(each.from, each.to);
+            arrived.add(each.copy(to + (each.address() - from), true));
+        }
+        cut(to, to + length);
+        arrived.forEach(each -> put(new Part(each, 0, each.pages())));
+        cut(from, from + length);
+    }
+
+    /** What lies before and behind the range stays. */
+    private void cut(long start, long end) {
+        for (Part gone : within(start, end)) {
+            PageStates states = gone.states;
+            Part whole = byAddress.floorEntry(gone.address()).getValue();
+            if (gone.to < whole.to) {
+                put(new Part(states, gone.to, whole.to));
+            }
+            if (whole.from < gone.from) {
+                put(new Part(states, whole.from, gone.from));
+            } else {
+                byAddress.remove(whole.address());
+            }
+            states.removed.set(gone.from, gone.to);
         }
     }
 
     /** {@return the states of a child's mappings, which are those of this process at this moment} */
     List<PageStates> copies() {
-        return byAddress.values().stream().map(each -> each.part(each.mapping, 0)).toList();
+        return byAddress.values().stream().map(each -> each.copy(each.address(), each.states.moved)).toList();
     }
 
     /** Adds the pages that have a part of what is served, in the order of their addresses. */
     void addRuns(Collection<Prefetch.Run> runs, long offset, long length) {
-        for (PageStates each : byAddress.values()) {
+        for (PageStates each : mappings()) {
             RemoteMapping mapping = each.mapping;
             long from = Math.max(offset, mapping.offset()) - mapping.offset();
             long to = Math.min(offset + length, mapping.offset() + mapping.length()) - mapping.offset();
@@ -107,13 +152,13 @@ final class PageTable {
 
     /** {@return offset and length of every mapping} */
     long[] all() {
-        return byAddress.values().stream().flatMapToLong(each -> java.util.stream.LongStream.of(each.mapping.offset(),
+        return mappings().stream().flatMapToLong(each -> java.util.stream.LongStream.of(each.mapping.offset(),
                 each.mapping.length())).toArray();
     }
 
     /** {@return whether a page was never put in place and not given back either} */
     boolean isAnyMissing() {
-        for (PageStates each : byAddress.values()) {
+        for (PageStates each : mappings()) {
             BitSet known = (BitSet) each.removed.clone();
             known.or(each.placed);
             if (known.cardinality() < each.pages()) {

@@ -149,4 +149,13 @@ class ChangingMemoryTest {
             assertRight();
         }
     }
+
+    @Test
+    void mappingsThatMoveAndGrow() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).faultAround(8 * PAGE).start();
+                ServedProcess served = start("moves", PAGES, pager)) {
+            assertRight();
+            assertTrue(served.failure().isEmpty());
+        }
+    }
 }

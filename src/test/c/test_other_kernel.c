@@ -3,6 +3,7 @@
 // another one. TEST_KERNEL=newer adds a feature (bit 40) and an ioctl (bit 20) that nobody knows yet and turns page faults
 // into event 0x7f. TEST_KERNEL=older leaves the output field of a refused filling ioctl as the caller had it, as kernels
 // before 6.15 do. TEST_KERNEL=broken answers UFFDIO_CONTINUE with EIO, as for a page with a memory error.
+// TEST_KERNEL=unpoisoned does not know UFFDIO_POISON, as before 6.6; TEST_KERNEL=full has memory for nothing.
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/ioctl.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEW_IOCTL = 20, NEW_EVENT = 0x7f, UFFDIO_CONTINUE_NUMBER = 7 };
+enum { NEW_IOCTL = 20, NEW_EVENT = 0x7f, UFFDIO_COPY_NUMBER = 3, UFFDIO_CONTINUE_NUMBER = 7, UFFDIO_POISON_NUMBER = 8 };
 static const uint64_t NEW_FEATURE = UINT64_C(1) << 40;
 
 __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...);
@@ -79,6 +80,14 @@ int ioctl(int fd, unsigned long request, ...)
         return older_ioctl(fd, request, argument);
     if (kernel_is("broken") && _IOC_NR(request) == UFFDIO_CONTINUE_NUMBER) {
         errno = EIO;
+        return -1;
+    }
+    if (kernel_is("unpoisoned") && _IOC_NR(request) == UFFDIO_POISON_NUMBER) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (kernel_is("full") && (_IOC_NR(request) == UFFDIO_COPY_NUMBER || _IOC_NR(request) == UFFDIO_POISON_NUMBER)) {
+        errno = ENOMEM;
         return -1;
     }
     return real_ioctl(fd, request, argument);

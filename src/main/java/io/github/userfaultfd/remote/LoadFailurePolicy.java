@@ -5,12 +5,16 @@ package io.github.userfaultfd.remote;
  * What the process whose page it is gets when a page cannot be loaded. It never gets a silent zero, and never waits for ever.
  */
 public enum LoadFailurePolicy {
-    /** SIGKILL, after a line in the log that names the page and the reason: no wrong byte is ever used. The default. */
+    /**
+     * SIGKILL, after a line in the log that names the page and the reason: no wrong byte is ever used. The default. A process
+     * that cannot be killed, because it is another user's, or was forked by the one that is served, gets what {@link #POISON}
+     * says.
+     */
     END,
 
     /**
      * The page is poisoned, {@code UFFDIO_POISON}: whoever touches it gets SIGBUS, a system call EHWPOISON. On kernels before
-     * 6.6, which cannot, like {@link #END}.
+     * 6.6, which cannot, like {@link #END}; and like {@link #FILL} if the process cannot be killed either.
      */
     POISON,
 

@@ -196,10 +196,11 @@ final class PageFiller {
         }
     }
 
-    private void apply(LoadTask task, long done) throws IOException {
+    /** {@return false if it could not be done: who touches the pages waits for ever} */
+    private boolean apply(LoadTask task, long done) throws IOException {
         boolean applied = switch (process.options.failurePolicy) {
-            case END -> process.kill() || poison(task, done);
-            case POISON -> poison(task, done) || process.kill();
+            case END -> process.kill() || poison(task, done) || pattern(task, done);
+            case POISON -> poison(task, done) || process.kill() || pattern(task, done);
             case FILL -> pattern(task, done);
         };
         if (!applied) {
@@ -207,6 +208,7 @@ final class PageFiller {
                     + " can neither be ended nor told: who touches the pages at offset "
                     + (task.offset() + done) + " waits for ever");
         }
+        return applied;
     }
 
     private boolean poison(LoadTask task, long done) throws IOException {
@@ -248,10 +250,11 @@ final class PageFiller {
      * Nothing is loaded any more: every page that was never put in place gets what the policy says.
      *
      * @param placedAreThere false if somebody may be waiting for a page that was put in place and thrown away since, too
+     * @return false if a page may be missing still
      */
-    void giveUp(Throwable why, boolean placedAreThere) throws IOException {
+    boolean giveUp(Throwable why, boolean placedAreThere) throws IOException {
         if (placedAreThere && !table.isAnyMissing()) {
-            return;
+            return true;
         }
         PageStates first = table.mappings().iterator().next();
         LoadFailure failure = new LoadFailure(first.mapping.offset(), first.mapping.length(), why);
@@ -259,18 +262,20 @@ final class PageFiller {
                 + " pages that were never loaded; policy " + process.options.failurePolicy + ": " + why.getMessage());
         process.failed(failure);
         if (process.options.failurePolicy == LoadFailurePolicy.END && process.kill()) {
-            return;
+            return true;
         }
+        boolean applied = true;
         for (PageStates each : table.mappings()) {
             BitSet there = placedAreThere ? each.placed : new BitSet();
             for (int from = there.nextClearBit(0); from < each.pages();) {
                 int next = there.nextSetBit(from);
                 int to = next < 0 ? each.pages() : next;
-                apply(new LoadTask(each, from, to - from, null), 0);
+                applied &= apply(new LoadTask(each, from, to - from, null), 0);
                 from = there.nextClearBit(to);
             }
             uffd.wake(each.mapping.address(), each.mapping.length());
         }
+        return applied;
     }
 
     /** {@return false if the process is gone; for one that no pidfd tells of} */

@@ -108,14 +108,14 @@ public final class RemotePager implements AutoCloseable {
     /** Starts it, unless the pager is closed. */
     ServedProcess add(ServedProcess process) throws IOException {
         synchronized (this) {
-            if (closed) {
-                process.release();
-                throw new IllegalStateException("this pager is closed");
+            if (!closed) {
+                served.add(process);
+                process.start();
+                return process;
             }
-            served.add(process);
         }
-        process.start();
-        return process;
+        process.refuse();
+        throw new IllegalStateException("this pager is closed");
     }
 
     void ended(ServedProcess process) {

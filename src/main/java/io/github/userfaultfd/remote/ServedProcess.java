@@ -7,6 +7,7 @@ import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -44,6 +45,7 @@ public final class ServedProcess implements AutoCloseable {
     private volatile boolean finished;
     private volatile boolean closing;
     private volatile boolean dead;
+    private volatile boolean keptOpen;
     private volatile @Nullable Thread loop;
 
     ServedProcess(RemotePager pager, Uffd uffd, int pidfd, String name, List<PageStates> mappings) throws IOException {
@@ -158,13 +160,26 @@ public final class ServedProcess implements AutoCloseable {
         ended.countDown();
     }
 
-    /** Closes the descriptors. Threads that still load find them closed. */
+    /** Closes the descriptors. Threads that still load find them closed. Without its last one, missing pages are zeros. */
     void release() {
         if (released.compareAndSet(false, true)) {
-            uffd.close();
+            if (keptOpen) {
+                keepOpen();
+            } else {
+                uffd.close();
+            }
             if (pidfd >= 0) {
                 Native.close(pidfd);
             }
+        }
+    }
+
+    private void keepOpen() {
+        try {
+            LOG.log(Level.ERROR, name + " has missing pages that nobody can fill: its userfaultfd stays open, descriptor "
+                    + uffd.detach());
+        } catch (ClosedChannelException e) {
+            LOG.log(Level.ERROR, "the userfaultfd of " + name + " was closed", e);
         }
     }
 
@@ -314,12 +329,23 @@ public final class ServedProcess implements AutoCloseable {
         stop();
     }
 
+    /** Instead of {@link #start}, when there is nobody to serve it. */
+    void refuse() {
+        close();
+        release();
+    }
+
     private void giveUp(Throwable why, boolean placedAreThere) {
+        boolean done = false;
         try {
-            filler.giveUp(why, placedAreThere);
+            done = filler.giveUp(why, placedAreThere);
         } catch (IOException e) {
+            if (e instanceof UffdException refused && refused.errno() == Abi.ESRCH) {
+                dead = true;
+            }
             LOG.log(Level.ERROR, "cannot give the missing pages of " + name + " up", e);
         }
+        keptOpen = !done && !dead;
     }
 
     private void stop() {

@@ -14,6 +14,7 @@ import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
@@ -40,6 +41,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -536,5 +538,35 @@ class RemotePagerTest {
                     new RemoteMapping(region.address(), 2 * PAGE, 0, PAGE),
                     new RemoteMapping(region.address() + PAGE, PAGE, 0, PAGE))));
         }
+    }
+
+    /** Closes a service that has no pidfd, with all pages missing, and tells how one of them reads. */
+    static final class CannotKill {
+        public static void main(String[] arguments) throws Exception {
+            MemoryRegion region = MemoryRegion.anonymous(FEW * PAGE);
+            Uffd uffd = new UffdBuilder().closeOnExec(true).create();
+            uffd.register(region.address(), region.size());
+            RemotePager pager = RemotePager.of(RemotePagerTest::fill).start();
+            pager.serve(uffd, -1, "this one", List.of(new RemoteMapping(region.address(), region.size(), OFFSET, PAGE)));
+            pager.close();
+            CompletableFuture<Void> waiting = inBackground(() -> region.fetch(PAGE, PAGE));
+            try {
+                waiting.get(2, TimeUnit.SECONDS);
+                System.out.println("reads " + Long.toHexString(region.asByteBuffer(PAGE, 8).getLong(0)));
+            } catch (TimeoutException e) {
+                System.out.println("waits");
+            }
+            Runtime.getRuntime().halt(0);
+        }
+    }
+
+    /** A process that can neither be killed nor poisoned gets the pattern, and if it cannot even get that, it waits. */
+    @ParameterizedTest
+    @CsvSource({"unpoisoned, reads fa17edfa17edfa17", "full, waits"})
+    void noPageIsZeroInAProcessThatCannotBeKilled(String kernel, String how) throws Exception {
+        ChildJvm.Result result = new ChildJvm().startedBy("env",
+                "LD_PRELOAD=" + ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so"), "TEST_KERNEL=" + kernel)
+                .classPath(System.getProperty("java.class.path")).run(Duration.ofSeconds(30), CannotKill.class).assertExit(0);
+        assertTrue(result.output().endsWith("\n" + how + "\n"), result.output());
     }
 }

@@ -145,8 +145,10 @@ file_system() { # ARCHITECTURE JDK
 
 # The command that is the guest, in the array qemu.
 machine() { # SERIES ARCHITECTURE JDK
-  local append="panic=-1 quiet rdinit=/init"
-  qemu=(-smp 2 -m 1280 -nographic -no-reboot -nodefaults -serial stdio -accel "tcg,thread=multi"
+  local append="panic=-1 quiet rdinit=/init" memory=1280
+  # Small files take a page each.
+  case $1:$2 in *-16k:* | *:ppc64el) memory=2048 ;; esac
+  qemu=(-smp 2 -m "$memory" -nographic -no-reboot -nodefaults -serial stdio -accel "tcg,thread=multi"
     -kernel "$work/kernels/$1-$2" -initrd "$work/images/$2-$3.cpio")
   case $2 in
     amd64) qemu=(qemu-system-x86_64 -M q35 -cpu max "${qemu[@]}" -append "console=ttyS0 $append") ;;

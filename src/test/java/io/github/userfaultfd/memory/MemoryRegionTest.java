@@ -12,6 +12,7 @@ import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.nio.ByteBuffer;
@@ -91,18 +92,21 @@ class MemoryRegionTest {
 
     @Test
     void pagesAreResidentWhenTouchedAndGoneWhenDiscarded() throws Exception {
-        try (MemoryRegion region = MemoryRegion.anonymous(3000 * PAGE)) {
+        // Where transparent huge pages are always on, neighbours come along: that many.
+        int near = ProcFiles.line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").map(size -> (int) (Long.parseLong(size) / PAGE))
+                .orElse(1);
+        int far = 5 * near;
+        try (MemoryRegion region = MemoryRegion.anonymous((far + 10) * PAGE)) {
             assertTrue(region.residentPages(0, region.size()).isEmpty());
             region.asByteBuffer(2 * PAGE, 1).put(0, (byte) 1);
-            region.fetch(2500 * PAGE - 1, 2);
-            // Where transparent huge pages are always on, neighbours come along: up to 512 pages of 4 KiB.
+            region.fetch(far * PAGE - 1, 2);
             BitSet resident = region.residentPages(0, region.size());
-            assertTrue(resident.get(2) && resident.get(2499) && resident.get(2500), resident.toString());
-            assertEquals(-1, resident.get(600, 1900).nextSetBit(0), resident.toString());
-            region.discard(0, 2500 * PAGE);
+            assertTrue(resident.get(2) && resident.get(far - 1) && resident.get(far), resident.toString());
+            assertEquals(-1, resident.get(2 + near, far - near).nextSetBit(0), resident.toString());
+            region.discard(0, far * PAGE);
             assertEquals(0, region.asByteBuffer(2 * PAGE, 1).get(0));
-            assertTrue(region.residentPages(2500 * PAGE, 100 * PAGE).get(0));
-            assertEquals(-1, region.residentPages(1900 * PAGE, 600 * PAGE).nextSetBit(0));
+            assertTrue(region.residentPages(far * PAGE, PAGE).get(0));
+            assertEquals(-1, region.residentPages((2 + near) * PAGE, (far - 2 - near) * PAGE).nextSetBit(0));
         }
     }
 

@@ -3,7 +3,7 @@
 //   bench_faults ENGINE MEMORY AROUND THREADS PAGES      prints nanoseconds a page
 // ENGINE: inline (SIGBUS handler), block, poll, busy (a handler thread that reads blocking, polls, or spins), copy (the ioctl
 // alone, no faults), plain (no userfaultfd); with "+load" behind it the same while all processors are kept busy by threads that
-// spin. MEMORY: anonymous, shared (memfd), continue (memfd with the pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages
+// spin, with "+rare" with a millisecond of work before each touch, which is not counted. MEMORY: anonymous, shared (memfd), continue (memfd with the pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages
 // for one fault. THREADS: how many touch, each a part of its own.
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,9 @@
 #include <unistd.h>
 
 enum { MAX_THREADS = 64 };
+
+// Long enough for the processor of a handler thread to fall asleep.
+static const int64_t WORK = 1000000;
 
 static size_t page;
 static size_t window;
@@ -187,6 +190,21 @@ static int64_t copy_all(void)
     return now() - start;
 }
 
+static int64_t touch_rarely(int64_t *sum)
+{
+    int64_t time = 0;
+    *sum = 0;
+    for (size_t at = 0; at < length; at += page) {
+        int64_t end = now() + WORK, start;
+        do
+            start = now();
+        while (start < end);
+        *sum += ((volatile char *)region)[at];
+        time += now() - start;
+    }
+    return time;
+}
+
 // The first part is this thread's.
 static int64_t touch_all(size_t threads, int64_t *sum)
 {
@@ -218,11 +236,12 @@ int main(int count, char **arguments)
         return 2;
     make_memory(arguments[2], pages);
     window = (size_t)atol(arguments[3]) * page;
-    char *load = strchr(engine, '+');
-    if (load) {
-        *load = 0;
+    char *manner = strchr(engine, '+');
+    int rarely = manner && strcmp(manner, "+rare") == 0;
+    if (manner && !rarely)
         keep_processors_busy();
-    }
+    if (manner)
+        *manner = 0;
     int64_t expected = (int64_t)pages, sum = expected, time;
     if (strcmp(engine, "inline") == 0) {
         struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
@@ -236,7 +255,10 @@ int main(int count, char **arguments)
         open_uffd(strcmp(engine, "block") == 0 ? 0 : O_NONBLOCK, 0);
         start_thread(handle, engine);
     }
-    time = strcmp(engine, "copy") == 0 ? copy_all() : touch_all(threads, &sum);
+    if (rarely)
+        time = touch_rarely(&sum);
+    else
+        time = strcmp(engine, "copy") == 0 ? copy_all() : touch_all(threads, &sum);
     if (sum != expected) {
         fprintf(stderr, "the pages sum up to %lld\n", (long long)sum);
         return 3;

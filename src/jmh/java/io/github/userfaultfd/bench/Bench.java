@@ -9,6 +9,8 @@ import java.util.List;
 /** Measures everything and keeps it as JSON for {@link Report}. Java and C run alternately; JMH's part is {@link JmhPart}. */
 public final class Bench {
     private static final int HUGE_PAGES = 32;
+    private static final int RARE_PAGES = 160;
+    private static final long MILLISECOND = 1_000_000;
     private static final long KIB = 1024;
 
     private final Scale scale;
@@ -92,6 +94,10 @@ public final class Bench {
                     () -> Programs.faultsInC(program, loop, Memory.ANONYMOUS, 1, 1, fewer), "ns/page", 0);
             rounds.compare("alternatives", name, inline, "C, handler thread (" + loop + "), busy",
                     () -> Programs.faultsInC(program, loop + "+load", Memory.ANONYMOUS, 1, 1, fewer), "ns/page", 0);
+            rounds.compare("alternatives", name + ", a fault each ms", () -> PagedMemory.runRarely(Engine.INLINE, Memory.ANONYMOUS,
+                    RARE_PAGES / scale.divisor, MILLISECOND), "C, handler thread (" + loop + "), a fault each ms",
+                    () -> Programs.faultsInC(program, loop + "+rare", Memory.ANONYMOUS, 1, 1, RARE_PAGES / scale.divisor), "ns/page",
+                    0);
         }
         rounds.compare("alternatives", name, inline, "C, UFFDIO_COPY alone, no fault",
                 () -> Programs.faultsInC(program, "copy", Memory.ANONYMOUS, 1, 1, pages), "ns/page", 0);

@@ -162,6 +162,25 @@ final class PagedMemory implements AutoCloseable {
         }
     }
 
+    /** Nanoseconds of touching a page of new memory, with so much work before each touch, which is not counted. */
+    static double runRarely(Engine engine, Memory memory, int pages, long work) throws IOException {
+        try (PagedMemory paged = new PagedMemory(engine, memory, 1, pages)) {
+            long sum = 0;
+            long time = 0;
+            for (int i = 0; i < pages; i++) {
+                long end = System.nanoTime() + work;
+                long start;
+                do {
+                    start = System.nanoTime();
+                } while (start < end);
+                sum += paged.touch(i, i + 1, 1);
+                time += System.nanoTime() - start;
+            }
+            checkSum(pages, sum);
+            return (double) time / pages;
+        }
+    }
+
     /** Each page that was touched has to be one of ones. */
     static void checkSum(long touched, long sum) {
         if (sum != touched) {

@@ -146,8 +146,8 @@ file_system() { # ARCHITECTURE JDK
 # The command that is the guest, in the array qemu.
 machine() { # SERIES ARCHITECTURE JDK
   local append="panic=-1 quiet rdinit=/init" memory=1280
-  # Small files take a page each.
-  case $1:$2 in *-16k:* | *:ppc64el) memory=2048 ;; esac
+  # Small files take a page each; huge pages have 32 MiB beside pages of 16 KiB.
+  case $1:$2 in *-16k:*) memory=4096 ;; *:ppc64el) memory=2048 ;; esac
   qemu=(-smp 2 -m "$memory" -nographic -no-reboot -nodefaults -serial stdio -accel "tcg,thread=multi"
     -kernel "$work/kernels/$1-$2" -initrd "$work/images/$2-$3.cpio")
   case $2 in

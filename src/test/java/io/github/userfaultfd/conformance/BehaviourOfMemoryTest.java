@@ -150,7 +150,7 @@ class BehaviourOfMemoryTest {
         Path file = Files.createTempFile("conformance", ".bin");
         try (CoveredUffd plain = CoveredUffd.open(Feature.PAGEFAULT_FLAG_WP);
                 CoveredUffd async = CoveredUffd.open(Feature.WP_ASYNC)) {
-            assumeTrue(!Files.getFileStore(file).type().equals("tmpfs"), () -> file + " is on a tmpfs, which is shared memory");
+            assumeTrue(!Files.getFileStore(file).type().equals("tmpfs"), "the file is on a tmpfs, which is shared memory");
             Files.write(file, new byte[TestMemory.PAGE]);
             int fd = (int) Faults.ok(Faults.openFile(file.toString(), 2));
             long mapped = Faults.ok(Faults.mmap(0, TestMemory.PAGE, Faults.PROT_READ_WRITE, Faults.MAP_PRIVATE, fd));

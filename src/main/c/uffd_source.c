@@ -57,8 +57,8 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
 }
 
 // No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
-// looked at before each fill, and after it. The descriptor's position is nobody else's.
-// How much of the source is there, SIZE_MAX if all of it is.
+// looked at before each fill, and after it. The descriptor's position is nobody else's. How much of the source there is, SIZE_MAX if
+// all of it.
 size_t uffd_source_reach(const struct uffd_source *source)
 {
     if (source->fd < 0)

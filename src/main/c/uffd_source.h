@@ -11,11 +11,11 @@
 
 struct uffd_source {
     char *base;
-    size_t mapped;     // bytes to unmap at the end, 0 for memory of somebody else
-    int fd;            // the file, to notice that it was cut short; -1 without one
-    int64_t file_begin;  // where the source begins in it
-    int64_t file_end;    // the least size the file has to have
-    char name[128];    // for messages
+    size_t mapped;           // bytes to unmap at the end, 0 for memory of somebody else
+    int fd;                  // the file, to notice that it was cut short; -1 without one
+    int64_t file_begin;      // where the source begins in it
+    int64_t file_end;        // the least size the file has to have
+    char name[128];          // for messages
     struct uffd_runs *runs;  // instead of a range of addresses, NULL without
 };
 

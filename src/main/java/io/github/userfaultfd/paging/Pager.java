@@ -206,8 +206,7 @@ public final class Pager implements AutoCloseable {
      */
     public static PagerBuilder of(MemoryRegion region, PageSource source) {
         Objects.requireNonNull(source, "source");
-        RegionOwner owner = RegionOwner.of(region, region.address());
-        return new PagerBuilder(owner, source);
+        return new PagerBuilder(RegionOwner.of(region, region.address()), source);
     }
 
     /** The pagers that are open now. */
@@ -318,10 +317,9 @@ public final class Pager implements AutoCloseable {
 
     /** Holding nothing: who hears of a failure may well close the pager or its region. */
     private void tell(List<PageFailure> failures) {
-        for (PageFailure each : failures) {
-            if (told.add(each.offset())) {
-                PagerMonitor.tell(this, each);
-            }
+        List<PageFailure> anew = failures.stream().filter(each -> told.add(each.offset())).toList();
+        if (!anew.isEmpty()) {
+            PagerMonitor.tell(this, anew);
         }
     }
 

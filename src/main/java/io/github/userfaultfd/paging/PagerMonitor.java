@@ -2,6 +2,7 @@
 package io.github.userfaultfd.paging;
 
 import java.lang.System.Logger.Level;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -71,13 +72,17 @@ final class PagerMonitor implements Runnable {
         }
     }
 
-    static void tell(Pager pager, PageFailure failure) {
-        LOG.log(Level.ERROR, pager + ": " + failure);
-        PagerEvents.failed(pager, failure);
-        try {
-            pager.failureListener().accept(failure);
-        } catch (RuntimeException | Error e) {
-            LOG.log(Level.ERROR, "the failure listener of " + pager + " failed", e);
+    /** One line in the log however many there are; events and the listener have each. */
+    static void tell(Pager pager, List<PageFailure> failures) {
+        LOG.log(Level.ERROR, pager + ": " + failures.get(0)
+                + (failures.size() > 1 ? " and " + (failures.size() - 1) + " more pages" : ""));
+        for (PageFailure each : failures) {
+            PagerEvents.failed(pager, each);
+            try {
+                pager.failureListener().accept(each);
+            } catch (RuntimeException | Error e) {
+                LOG.log(Level.ERROR, "the failure listener of " + pager + " failed", e);
+            }
         }
     }
 }

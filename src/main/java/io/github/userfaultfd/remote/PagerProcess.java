@@ -161,8 +161,7 @@ public final class PagerProcess implements AutoCloseable {
      * @return a builder
      */
     public static PagerProcessBuilder of(MemoryRegion region, Class<? extends PageLoader> loader, String... arguments) {
-        RegionOwner owner = RegionOwner.of(region, region.address());
-        return new PagerProcessBuilder(owner, loader, arguments);
+        return new PagerProcessBuilder(RegionOwner.of(region, region.address()), loader, arguments);
     }
 
     private void enter() {

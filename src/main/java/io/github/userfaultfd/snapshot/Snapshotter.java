@@ -84,8 +84,7 @@ public final class Snapshotter implements AutoCloseable {
      * @return a builder
      */
     public static SnapshotterBuilder of(MemoryRegion region) {
-        RegionOwner owner = RegionOwner.of(region, region.address());
-        return new SnapshotterBuilder(owner);
+        return new SnapshotterBuilder(RegionOwner.of(region, region.address()));
     }
 
     /**

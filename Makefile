@@ -42,7 +42,7 @@ target/.jar: $(CLASSES) LICENSE
 # What the tests need in C: a program a file, the native library of the conformance tests, and a library that makes this kernel
 # look newer or older (LD_PRELOAD).
 JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
-TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c)
+TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c test_watchdog.c)
 TEST_NATIVE = $(TEST_PROGRAMS) $(addprefix $(NATIVE_DIRECTORY)/,libtest_faults.so libtest_other_kernel.so dlopen_library_musl)
 
 $(NATIVE_DIRECTORY)/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
@@ -79,7 +79,8 @@ test-programs:
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "some tests will be skipped; they need: $$install" >&2; exit 0; \
 	fi; \
-	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
+	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install || \
+	  echo "some tests will be skipped, because this failed: $$install" >&2
 
 .PHONY: test
 test: target/.jar test-programs $(TEST_NATIVE)
@@ -212,10 +213,11 @@ compilers:
 	for each in $(COMPILERS); do \
 	  command -v $$each-gcc >/dev/null || packages="$$packages gcc-$$(echo $$each | tr _ -)"; \
 	done; \
+	command -v unzip >/dev/null || packages="$$packages unzip"; \
 	[ -n "$$packages" ] || exit 0; \
 	install="apt-get install -y -o APT::Install-Recommends=true$$packages"; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-	  echo "cross compilers are missing: $$install" >&2; exit 1; \
+	  echo "missing: $$install" >&2; exit 1; \
 	fi; \
 	echo "$$install"; apt-get update -q && DEBIAN_FRONTEND=noninteractive $$install
 
@@ -225,13 +227,15 @@ dist: compilers
 	@cd target/dist && sha256sum userfaultfd-* bom.* >SHA256SUMS && cat SHA256SUMS
 
 # What is given to others: its contents, a stranger's program with it, and that a second build gives the same.
-CONSUMER_JAVA = $(shell readlink -f $$(command -v java)) $(wildcard /usr/lib/jvm/*-25-*/bin/java)
+NEWER_JAVA = $(wildcard /usr/lib/jvm/*-25-*/bin/java)
+CONSUMER_JAVA = $(shell readlink -f $$(command -v java)) $(NEWER_JAVA)
 
 .PHONY: dist-check
 dist-check: dist $(TEST_NATIVE)
 	src/test/dist/contents.sh
 	$(MVN) test -Dtest=LibrarySymbolsTest -Dtest.natives=$(CURDIR)/target/dist/classes/natives
 	$(MVN) -Pdist install -Dmaven.test.skip
+	@[ -n "$(NEWER_JAVA)" ] || echo "the consumer is tried with one JDK only: there is no JDK 25 in /usr/lib/jvm"
 	src/test/consumer/check.sh $(CONSUMER_JAVA)
 
 .PHONY: reproducible

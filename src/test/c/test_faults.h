@@ -10,12 +10,14 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 // The class of a native method, and the prototype that -Wmissing-prototypes asks for: tests are compiled after this library.
-#define TEST_NATIVE(type, name, ...) \
-    JNIEXPORT type JNICALL Java_io_github_userfaultfd_conformance_Faults_##name(__VA_ARGS__); \
-    JNIEXPORT type JNICALL Java_io_github_userfaultfd_conformance_Faults_##name(__VA_ARGS__)
+#define TEST_NATIVE_OF(owner, type, name, ...) \
+    JNIEXPORT type JNICALL Java_io_github_userfaultfd_##owner##_##name(__VA_ARGS__); \
+    JNIEXPORT type JNICALL Java_io_github_userfaultfd_##owner##_##name(__VA_ARGS__)
+#define TEST_NATIVE(type, name, ...) TEST_NATIVE_OF(conformance_Faults, type, name, __VA_ARGS__)
 #define STATIC JNIEnv *env __attribute__((unused)), jclass self __attribute__((unused))
 
 // A jlong that is a native address.
@@ -28,6 +30,14 @@ static inline void *test_at(jlong address)
 static inline long test_result(long result)
 {
     return result < 0 ? -(long)errno : result;
+}
+
+// Milliseconds of the monotonic clock.
+static inline int64_t test_now_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 // fork() by the kernel alone, without what libc does around it.

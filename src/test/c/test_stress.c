@@ -142,13 +142,6 @@ static void nap(long microseconds)
     nanosleep(&time, NULL);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 // Copies its share of the pages behind the handler's back, then protects random pages until the round is over.
 static void *copier(void *argument)
 {
@@ -156,7 +149,7 @@ static void *copier(void *argument)
     struct stress *s = share->stress;
     bool protecting = s->flags & ROUND_WRITE_PROTECT;
     unsigned seed = (unsigned)share->index + 4711U;
-    int64_t end = now_ms() + s->ms;
+    int64_t end = test_now_ms() + s->ms;
     for (long number = share->index; number < s->pages; number += s->threads) {
         if (copy(s, number, protecting && rand_r(&seed) % 2) && rand_r(&seed) % 8 == 0 && copy(s, number, false))
             add(s, STAT_ERRORS);  // the second copy of the same page has to be refused
@@ -164,7 +157,7 @@ static void *copier(void *argument)
             nap(50);
     }
     atomic_fetch_sub(&s->copying, 1);
-    while (!atomic_load(&s->finished) && (now_ms() < end || atomic_load(&s->copying) > 0)) {
+    while (!atomic_load(&s->finished) && (test_now_ms() < end || atomic_load(&s->copying) > 0)) {
         if (protecting)
             protect(s, page_of(s, s->to, rand_r(&seed) % s->pages), true);
         nap(100);
@@ -241,7 +234,7 @@ static int join_all(struct stress *s, struct share *shares, bool interrupt, int6
 {
     for (int i = 0; i < s->threads; i++) {
         while (shares[i].started && pthread_tryjoin_np(shares[i].thread, NULL) != 0) {
-            if (now_ms() > deadline)
+            if (test_now_ms() > deadline)
                 return -ETIMEDOUT;
             if (interrupt)
                 pthread_kill(shares[i].thread, SIGRTMIN + 9);
@@ -286,7 +279,7 @@ TEST_NATIVE(jint, stressRound, STATIC, jlong handle, jint to, jint fd, jint flag
     atomic_store(&s->finished, false);
     atomic_store(&s->stopped, false);
     atomic_store(&s->copying, s->threads);
-    int64_t deadline = now_ms() + deadline_ms;
+    int64_t deadline = test_now_ms() + deadline_ms;
     bool here = flags & ROUND_HANDLER_HERE;
     int failed = here ? start_all(s, handler, handlers) : 0;
     if (!failed)

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Watchdog;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -33,7 +34,10 @@ class AccessMatrixTest {
     static void hugePagesAlways() throws Exception {
         if (Needs.isRoot() && Files.isWritable(HUGE_PAGES)) {
             hugePagesBefore = Files.readString(HUGE_PAGES).replaceAll("(?s).*\\[(\\w+)\\].*", "$1");
+            Watchdog.restores(HUGE_PAGES.toString(), hugePagesBefore);
             Files.writeString(HUGE_PAGES, "always");
+        } else {
+            System.out.println("transparent huge pages are as they are here: only root can set them to always");
         }
     }
 
@@ -41,6 +45,7 @@ class AccessMatrixTest {
     static void hugePagesAsBefore() throws Exception {
         if (hugePagesBefore != null) {
             Files.writeString(HUGE_PAGES, hugePagesBefore);
+            Watchdog.restores("", "");
         }
     }
 

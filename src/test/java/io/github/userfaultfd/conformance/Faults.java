@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.conformance;
 
-import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Watchdog;
 import java.nio.file.Files;
-import java.nio.file.Path;
 
 /**
  * The native library of these tests, {@code src/test/c/test_*.c}: raises faults from threads that the JVM does not know, so
@@ -33,11 +32,10 @@ final class Faults {
     static final int CAP_SYS_PTRACE = 19;
 
     static {
-        Path library = ChildJvm.root().resolve("target/test-native/libtest_faults.so");
-        if (!Files.exists(library)) {
-            throw new UnsatisfiedLinkError(library + " is missing: 'make test-native' builds it, 'make test' does both");
+        if (!Files.exists(Watchdog.LIBRARY)) {
+            throw new UnsatisfiedLinkError(Watchdog.LIBRARY + " is missing: 'make test-native' builds it, 'make test' does both");
         }
-        System.load(library.toString());
+        System.load(Watchdog.LIBRARY.toString());
     }
 
     private Faults() {}
@@ -100,10 +98,6 @@ final class Faults {
     static native int pipe(int[] ends);
 
     static native int pin(long address, long length);
-
-    static native void watch(String name, int seconds);
-
-    static native void watchRestores(String path, String value);
 
     static native int spawn(String[] command, int[] ends);
 

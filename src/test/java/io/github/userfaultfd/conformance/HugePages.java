@@ -4,6 +4,7 @@ package io.github.userfaultfd.conformance;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Watchdog;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -68,7 +69,7 @@ public final class HugePages {
                     + ", and only root can reserve more";
         }
         long before = number("nr_hugepages");
-        Faults.watchRestores(POOL.resolve("nr_hugepages").toString(), Long.toString(before));
+        Watchdog.restores(POOL.resolve("nr_hugepages").toString(), Long.toString(before));
         Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(before + NEEDED));
         added = number("nr_hugepages") - before;
         if (number("free_hugepages") >= NEEDED) {
@@ -86,7 +87,7 @@ public final class HugePages {
     private static void takeBack() throws IOException {
         if (added > 0) {
             Files.writeString(POOL.resolve("nr_hugepages"), Long.toString(Math.max(0, number("nr_hugepages") - added)));
-            Faults.watchRestores("", "");
+            Watchdog.restores("", "");
             added = 0;
         }
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Watchdog;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -67,7 +68,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Aft
     @Override
     public void beforeEach(ExtensionContext context) {
         Scenario scenario = scenario(context);
-        Faults.watch(scenario.value() + ", " + context.getRequiredTestMethod().getName() + " " + context.getDisplayName(),
+        Watchdog.watch(scenario.value() + ", " + context.getRequiredTestMethod().getName() + " " + context.getDisplayName(),
                 DEADLINE_SECONDS);
         Needs.features(scenario.features());
         Arrays.stream(scenario.abilities()).forEach(Ability::need);
@@ -79,7 +80,7 @@ final class ScenarioReport implements BeforeEachCallback, AfterEachCallback, Aft
             Thread.sleep(1);
         }
         int running = Faults.running();
-        Faults.watch("", 0);
+        Watchdog.watch("", 0);
         Faults.giveUp();
         assertEquals(0, running, "threads that the test started still run");
     }

@@ -103,16 +103,25 @@ public final class ChildJvm {
         return run(deadline, command(mainClass, arguments));
     }
 
+    /** Whether it ended by itself; if not, it is killed together with what it started. */
+    static boolean endsInTime(Process process, Duration deadline) throws InterruptedException {
+        try {
+            return process.waitFor(deadline.toMillis() * PATIENCE, TimeUnit.MILLISECONDS);
+        } finally {
+            if (process.isAlive()) {
+                process.descendants().forEach(ProcessHandle::destroyForcibly);
+                process.destroyForcibly().onExit().join();
+            }
+        }
+    }
+
     public static Result run(Duration deadline, List<String> command) throws IOException, InterruptedException {
         Path output = Files.createTempFile("child", ".out");
         try {
             long start = System.nanoTime();
             Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile()).start();
             process.getOutputStream().close();
-            boolean killed = !process.waitFor(deadline.toMillis() * PATIENCE, TimeUnit.MILLISECONDS);
-            if (killed) {
-                process.destroyForcibly().waitFor();
-            }
+            boolean killed = !endsInTime(process, deadline);
             Duration time = Duration.ofNanos(System.nanoTime() - start);
             return new Result(process.exitValue(), killed, time,
                     new String(Files.readAllBytes(output), StandardCharsets.UTF_8));

@@ -7,7 +7,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 
 /**
  * What a child process said, with standard output and standard error apart, neither of them a terminal.
@@ -24,10 +23,7 @@ public record Output(int exit, String out, String err) {
         try {
             Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
             process.getOutputStream().close();
-            boolean ended = process.waitFor(deadline.toMillis(), TimeUnit.MILLISECONDS);
-            if (!ended) {
-                process.destroyForcibly().waitFor();
-            }
+            boolean ended = ChildJvm.endsInTime(process, deadline);
             Output output = new Output(process.exitValue(), Files.readString(out), Files.readString(err));
             assertTrue(ended, () -> "killed after the deadline: " + output);
             return output;

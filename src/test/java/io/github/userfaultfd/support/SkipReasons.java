@@ -19,8 +19,13 @@ public final class SkipReasons implements TestExecutionListener {
         print(test, reason);
     }
 
+    /** Its class and what it is called there. */
+    static String name(TestIdentifier test) {
+        String type = test.getSource().map(Object::toString).orElse("").replaceAll(".*className = '([^']*)'.*", "$1");
+        return type + " " + test.getDisplayName();
+    }
+
     private static void print(TestIdentifier test, String reason) {
-        String name = test.getSource().map(Object::toString).orElse("") .replaceAll(".*className = '([^']*)'.*", "$1");
-        System.out.println("SKIPPED " + name + " " + test.getDisplayName() + ": " + reason.replaceFirst("^Assumption failed: ", ""));
+        System.out.println("SKIPPED " + name(test) + ": " + reason.replaceFirst("^Assumption failed: ", ""));
     }
 }

@@ -9,13 +9,17 @@ import io.github.userfaultfd.cli.Main;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
@@ -28,7 +32,15 @@ class DocumentsTest {
     private static final Duration DEADLINE = Duration.ofSeconds(120);
     private static final Pattern JAVA = Pattern.compile("^```java\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL);
     private static final Pattern COMMAND = Pattern.compile("^    ((?:make|java|\\.ci/run)\\b[^#\n]*)", Pattern.MULTILINE);
-    private static final Pattern LINK = Pattern.compile("\\]\\(([^)#]+)(#[^)]*)?\\)");
+    /** A command in the text of a paragraph. */
+    private static final Pattern COMMAND_BETWEEN_WORDS = Pattern.compile("`((?:make|mvn|java -jar) [^`]+)`");
+    /** A line of a snippet that says what it prints. */
+    private static final Pattern PRINTED = Pattern.compile("println\\(.*\\);\\s+// (\\S+)$", Pattern.MULTILINE);
+    private static final Pattern LINK = Pattern.compile("\\]\\(([^)#]*)(#[^)]*)?\\)");
+    private static final Pattern HEADING = Pattern.compile("^#+ (.*)$", Pattern.MULTILINE);
+    private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w])");
+    private static final Pattern COSTS = Pattern.compile("^## What it costs\n(.*?)^## ", Pattern.MULTILINE | Pattern.DOTALL);
+    private static final Pattern VERSION = Pattern.compile("userfaultfd-(\\d+\\.[0-9.]*\\d)\\.jar|<version>(\\S+)</version>");
 
     /** What the reader of a snippet has at hand: the names that the snippets use and do not declare. */
     private static final String PROGRAM = """
@@ -114,7 +126,9 @@ class DocumentsTest {
     }
 
     static List<Place> commands() throws IOException {
-        return places(COMMAND);
+        List<Place> found = new ArrayList<>(places(COMMAND));
+        found.addAll(places(COMMAND_BETWEEN_WORDS));
+        return found;
     }
 
     @ParameterizedTest
@@ -135,8 +149,13 @@ class DocumentsTest {
         String path = ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*";
         assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", path, "-d", classes.toString(),
                 source.toString()), snippet::text);
-        assertTrue(new ChildJvm().classPath(classes + ":" + path).run(DEADLINE, "Snippet", scratch.toString()).assertExit(0)
-                .output().endsWith("done\n"));
+        List<String> printed = new ChildJvm().classPath(classes + ":" + path).run(DEADLINE, "Snippet", scratch.toString())
+                .assertExit(0).output().lines().toList();
+        assertEquals("done", printed.get(printed.size() - 1));
+        Matcher expected = PRINTED.matcher(snippet.text());
+        while (expected.find()) {
+            assertTrue(printed.contains(expected.group(1)), () -> expected.group() + " printed " + printed);
+        }
     }
 
     /** Of make only whether the targets are there: this is one of them. Of the jar the commands themselves, in their classes. */
@@ -153,6 +172,7 @@ class DocumentsTest {
             }
             case "java" -> {
                 assertEquals("-jar", words.get(1), command.text());
+                assertEquals("target/userfaultfd-*.jar", words.get(2), command.text());
                 String name = words.get(3);
                 String usage = new ChildJvm().run(DEADLINE, Main.class, "help").assertExit(0).output();
                 assertTrue(usage.contains("\n  " + name + " "), usage);
@@ -161,19 +181,89 @@ class DocumentsTest {
                     assertTrue(!option.startsWith("--") || usage.contains(option), option + " is not in " + usage);
                 }
             }
+            case "mvn" -> {
+                for (String word : words.subList(2, words.size())) {
+                    assertTrue(word.matches("-D(maven.test.skip|test.jvm=.*|test=.*)"), command.text());
+                    if (word.startsWith("-Dtest=")) {
+                        assertTrue(isTest(word.substring(word.indexOf('=') + 1)), word);
+                    }
+                }
+                assertTrue(words.get(1).matches("test|install"), command.text());
+            }
             default -> assertTrue(Files.isExecutable(ChildJvm.root().resolve(words.get(0))), command.text());
         }
+    }
+
+    private static boolean isTest(String name) throws IOException {
+        try (Stream<Path> files = Files.walk(ChildJvm.testClasses())) {
+            return files.anyMatch(each -> each.endsWith(name + ".class"));
+        }
+    }
+
+    /** Whether there is such a file, and in it such a heading. */
+    private static boolean leadsSomewhere(Path from, String to, String heading) throws IOException {
+        Path file = to.isEmpty() ? from : from.resolveSibling(to);
+        return Files.exists(file) && (heading == null || HEADING.matcher(Files.readString(file)).results()
+                .anyMatch(each -> heading.substring(1)
+                        .equals(each.group(1).toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9 -]", "").replace(' ', '-'))));
     }
 
     @Test
     void theLinksLeadSomewhere() throws IOException {
         List<String> broken = new ArrayList<>();
-        for (Place each : places(LINK)) {
-            if (!each.text().startsWith("http") && !Files.exists(each.file().resolveSibling(each.text()))) {
-                broken.add(each + " " + each.text());
+        for (Path file : documents()) {
+            Matcher link = LINK.matcher(Files.readString(file));
+            while (link.find()) {
+                if (!link.group(1).startsWith("http") && !leadsSomewhere(file, link.group(1), link.group(2))) {
+                    broken.add(file + " " + link.group());
+                }
             }
         }
         assertEquals(List.of(), broken);
         assertFalse(snippets().isEmpty() || commands().isEmpty());
+    }
+
+    private static List<BigDecimal> numbers(String text) {
+        return NUMBER.matcher(text).results().map(each -> new BigDecimal(each.group())).toList();
+    }
+
+    /** In another unit perhaps, a thousand times larger or smaller. */
+    private static boolean isRounded(BigDecimal number, BigDecimal exact) {
+        return IntStream.of(-3, 0, 3).anyMatch(power -> exact.scaleByPowerOfTen(power)
+                .setScale(number.scale(), RoundingMode.HALF_UP).compareTo(number) == 0);
+    }
+
+    /** A measurement that is made anew changes one of the documents, and has to change the README too. */
+    @Test
+    void theFiguresOfTheReadmeAreThoseOfTheDocuments() throws IOException {
+        Matcher costs = COSTS.matcher(Files.readString(ChildJvm.root().resolve("README.md")));
+        assertTrue(costs.find());
+        List<BigDecimal> measured = new ArrayList<>();
+        for (String each : new String[] {"performance", "snapshots", "remote"}) {
+            measured.addAll(numbers(Files.readString(ChildJvm.root().resolve("docs/" + each + ".md"))));
+        }
+        List<BigDecimal> claimed = numbers(costs.group(1));
+        assertFalse(claimed.isEmpty());
+        assertEquals(List.of(), claimed.stream().filter(each -> measured.stream().noneMatch(exact -> isRounded(each, exact)))
+                .toList());
+    }
+
+    /** What people copy names the jar that the build makes. */
+    @Test
+    void theVersionIsThatOfTheBuild() throws IOException {
+        Matcher pom = VERSION.matcher(Files.readString(ChildJvm.root().resolve("pom.xml")));
+        assertTrue(pom.find());
+        List<Path> texts = documents();
+        try (Stream<Path> examples = Files.list(ChildJvm.root().resolve("examples"))) {
+            examples.forEach(texts::add);
+        }
+        int named = 0;
+        for (Path file : texts) {
+            Matcher version = VERSION.matcher(Files.readString(file));
+            for (; version.find(); named++) {
+                assertEquals(pom.group(2), version.group(version.group(1) == null ? 2 : 1), file::toString);
+            }
+        }
+        assertTrue(named > 0);
     }
 }

@@ -20,7 +20,7 @@ options=(-o "Dir::Etc=$apt/etc" -o "Dir::Etc::sourcelist=$apt/etc/sources.list" 
   -o "Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d" -o "Dir::State=$apt/state" -o "Dir::State::status=$apt/status"
   -o "Dir::Cache=$apt/cache" -o "APT::Architecture=amd64"
   -o "APT::Architectures::=amd64" -o "APT::Architectures::=arm64" -o "APT::Architectures::=riscv64"
-  -o "APT::Architectures::=ppc64el" -o "APT::Architectures::=s390x"
+  -o "APT::Architectures::=ppc64el" -o "APT::Architectures::=s390x" -o "APT::Architectures::=armhf"
   -o "Acquire::Languages=none" -o "Acquire::Check-Valid-Until=false" -o "APT::Sandbox::User=root")
 
 lists() {
@@ -31,7 +31,7 @@ lists() {
   for suite in bullseye bookworm bookworm-backports trixie trixie-backports sid experimental; do
     local these=amd64,arm64
     case $suite in
-      bookworm) these=amd64,arm64,ppc64el,s390x ;;
+      bookworm) these=amd64,arm64,ppc64el,s390x,armhf ;;
       sid) these=amd64,arm64,riscv64,ppc64el,s390x ;;
     esac
     echo "deb [arch=$these signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $debian $suite main"
@@ -61,20 +61,23 @@ fi
 mkdir -p "$apt"
 exec 9>"$apt/lock"
 flock 9
-[[ -s $apt/available ]] || lists
-awk -v architecture="$architecture" -v pattern="^($pattern)\$" '
-  ($3 == architecture || $3 == "all") && $2 ~ pattern {print $1, $4, $5}' "$apt/available" |
-  sort -u -k1,1Vr >"$directory/candidates"
-while read -r _ sum file; do
-  while read -r site; do
-    if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root -o Acquire::Retries=2 download-file "$site/$file" "$directory/part" \
-      "SHA256:$sum" >"$directory/log" 2>&1; then
-      mv "$directory/part" "$directory/$(basename "$file")"
-      echo "$directory/$(basename "$file")"
-      exit
-    fi
-  done <"$apt/sites"
-done <"$directory/candidates"
+# Lists that are kept get old: what they name may be gone from the archive.
+for attempt in kept new; do
+  [[ $attempt == kept && -s $apt/available ]] || lists
+  awk -v architecture="$architecture" -v pattern="^($pattern)\$" '
+    ($3 == architecture || $3 == "all") && $2 ~ pattern {print $1, $4, $5}' "$apt/available" |
+    sort -u -k1,1Vr >"$directory/candidates"
+  while read -r _ sum file; do
+    while read -r site; do
+      if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root -o Acquire::Retries=2 download-file "$site/$file" "$directory/part" \
+        "SHA256:$sum" >"$directory/log" 2>&1; then
+        mv "$directory/part" "$directory/$(basename "$file")"
+        echo "$directory/$(basename "$file")"
+        exit
+      fi
+    done <"$apt/sites"
+  done <"$directory/candidates"
+done
 echo "matrix: no package for $architecture that matches $pattern: $(wc -l <"$directory/candidates") known, none could be downloaded" \
   "with the sum in its list, see $directory" >&2
 [[ ! -e $directory/log ]] || cat "$directory/log" >&2

@@ -34,6 +34,7 @@ kernel() { # SERIES ARCHITECTURE
     *-16k:*) flavour=$2-16k ;;
     *:ppc64el) flavour=powerpc64le ;;
     *:riscv64 | *:s390x) flavour=$2 ;;
+    *:armhf) flavour=armmp ;;
   esac
   if printf '6.19\n%s\n' "$series" | sort -VC; then
     package=binary
@@ -91,6 +92,7 @@ compiler() { # ARCHITECTURE
     amd64) echo x86_64-linux-gnu-gcc ;;
     arm64) echo aarch64-linux-gnu-gcc ;;
     ppc64el) echo powerpc64le-linux-gnu-gcc ;;
+    armhf) echo arm-linux-gnueabihf-gcc ;;
     *) echo "$1-linux-gnu-gcc" ;;
   esac
 }
@@ -153,6 +155,7 @@ machine() { # SERIES ARCHITECTURE JDK
   case $2 in
     amd64) qemu=(qemu-system-x86_64 -M q35 -cpu max "${qemu[@]}" -append "console=ttyS0 $append") ;;
     arm64) qemu=(qemu-system-aarch64 -M virt -cpu "max,pauth-impdef=on" "${qemu[@]}" -append "console=ttyAMA0 $append") ;;
+    armhf) qemu=(qemu-system-arm -M virt -cpu cortex-a15 "${qemu[@]}" -append "console=ttyAMA0 $append") ;;
     riscv64) qemu=(qemu-system-riscv64 -M virt "${qemu[@]}" -append "console=ttyS0 $append") ;;
     ppc64el) qemu=(qemu-system-ppc64 -M pseries -cpu power9 "${qemu[@]}" -append "console=hvc0 $append") ;;
     s390x) qemu=(qemu-system-s390x -M s390-ccw-virtio "${qemu[@]}" -append "$append") ;;

@@ -220,7 +220,9 @@ class UffdTest {
         try (Uffd other = new UffdBuilder().create()) {
             fails(Abi.EBUSY, "register", () -> other.register(at(0), PAGE));
         }
-        fails(Abi.EFAULT, "copy", () -> uffd.copy(at(0), PAGE, PAGE));
+        MemoryRegion gone = MemoryRegion.anonymous(PAGE);
+        gone.close();
+        fails(Abi.EFAULT, "copy", () -> uffd.copy(at(0), gone.address(), PAGE));
         fails(Abi.EINVAL, "adopt", () -> Uffd.adopt(1));
         fails(Abi.EBADF, "adopt", () -> Uffd.adopt(1_000_000));
     }

@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.RegisterMode;
+import io.github.userfaultfd.ResolveMode;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
+import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.memory.MemoryRegion;
@@ -14,6 +16,7 @@ import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.util.EnumSet;
 
 /** What kernels can or cannot without a feature bit that tells: done once, and looked at. */
 public enum Ability {
@@ -22,6 +25,9 @@ public enum Ability {
 
     /** Bit 57 of an entry. */
     PROTECTION_IN_PAGEMAP("tell in /proc/self/pagemap which pages are write-protected", "5.14", Ability::pagemapTellsProtection),
+
+    /** UFFDIO_CONTINUE_MODE_WP. */
+    CONTINUE_WRITE_PROTECTED("map a page write-protected by UFFDIO_CONTINUE", "6.4", Ability::continuesWriteProtected),
 
     /** Whether there are any at the moment is another question. */
     TRANSPARENT_HUGE_PAGES("have transparent huge pages", "CONFIG_TRANSPARENT_HUGEPAGE", () -> Files.exists(ThpSupport.SIZE));
@@ -59,6 +65,24 @@ public enum Ability {
             uffd.register(page.address(), page.size(), RegisterMode.WRITE_PROTECT);
             uffd.writeProtect(page.address(), page.size());
             return TestMemory.isWriteProtected(Faults.pagemap(page.address()));
+        }
+    }
+
+    private static boolean continuesWriteProtected() throws IOException {
+        if (!Needs.workingFeatures().containsAll(EnumSet.of(Feature.MINOR_SHMEM, Feature.WP_HUGETLBFS_SHMEM))) {
+            return false;
+        }
+        try (TestMemory memory = TestMemory.of(MemoryKind.SHMEM);
+                Uffd uffd = new UffdBuilder().requireFeatures(Feature.MINOR_SHMEM, Feature.WP_HUGETLBFS_SHMEM).create()) {
+            Faults.setMemory(memory.alias(), memory.page, 1);
+            uffd.register(memory.address(), memory.length, RegisterMode.MINOR, RegisterMode.WRITE_PROTECT);
+            uffd.continueRange(memory.address(), memory.page, ResolveMode.WRITE_PROTECT);
+            return true;
+        } catch (UffdException e) {
+            if (e.errno() != Abi.EINVAL) {
+                throw e;
+            }
+            return false;
         }
     }
 

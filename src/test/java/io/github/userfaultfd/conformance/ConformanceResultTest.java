@@ -107,7 +107,7 @@ class ConformanceResultTest {
             if (ioctls.contains(ioctl)) {
                 Set<ResolveMode> possible = EnumSet.copyOf(all);
                 possible.retainAll(resolving);
-                if (ioctl == Ioctl.CONTINUE && !working.contains(Feature.WP_HUGETLBFS_SHMEM)) {
+                if (ioctl == Ioctl.CONTINUE && !Ability.CONTINUE_WRITE_PROTECTED.isThere()) {
                     possible.remove(ResolveMode.WRITE_PROTECT);
                 }
                 assertEquals(possible, Coverage.resolveModes(ioctl), () -> "modes of " + ioctl + " used in a test");

@@ -15,7 +15,8 @@ import java.util.List;
 import java.util.Set;
 
 /** CONTINUE that maps a page write-protected: the reader goes on, and the next write is a fault of its own. */
-@Scenario(value = "minor-wp", features = {Feature.PAGEFAULT_FLAG_WP, Feature.WP_HUGETLBFS_SHMEM})
+@Scenario(value = "minor-wp", features = {Feature.PAGEFAULT_FLAG_WP, Feature.WP_HUGETLBFS_SHMEM},
+        abilities = Ability.CONTINUE_WRITE_PROTECTED)
 class MinorWpTest {
     @EachMemory({MemoryKind.SHMEM, MemoryKind.HUGETLB})
     void minorThenWriteProtect(MemoryKind kind) throws Exception {

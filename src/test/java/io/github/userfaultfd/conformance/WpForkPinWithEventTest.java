@@ -9,6 +9,7 @@ import io.github.userfaultfd.Feature;
 class WpForkPinWithEventTest {
     @EachMemory
     void withEvent(MemoryKind kind) throws Exception {
+        WpForkTest.needRightMarks(kind);
         WpForkPinTest.forkWithPins(kind, true);
     }
 }

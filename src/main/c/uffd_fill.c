@@ -17,9 +17,9 @@ static const int64_t RETRY_NANOSECONDS = INT64_C(10000000000);
 enum { FIRST_WINDOW = 32 * 1024, LAST_WINDOW = 256 * 1024 };
 
 // No lock; any thread and signal handlers.
-static void count(_Atomic(int64_t) *counter, int64_t by)
+static int64_t count(_Atomic(int64_t) *counter, int64_t by)
 {
-    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+    return atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
 // No lock; any thread and signal handlers. Pages that failed once, were discarded and are now filled: they are good again.
@@ -144,14 +144,9 @@ static void fit_window(const struct uffd_paged *paged, const struct uffd_lent *l
 
 // No lock; any thread and signal handlers. Fills from the faulting page to the end of its window, then the part before it; each
 // way only as far as nothing is there yet. (To go back to the window's start first would find the same present page for ever.)
-// 0 if the faulting page is there afterwards, UFFD_WAS_PRESENT if somebody else put it there before; pages around it may fail without harm, they are tried again when touched.
-// -ENOENT if the range is not registered (any more).
-int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
+static int fill_around(struct uffd_paged *paged, size_t at, struct uffd_stripe *stripe)
 {
-    struct uffd_stripe *stripe = &paged->stripes[index];
-    size_t at = (address - paged->region.base) & ~(paged->page - 1);
     size_t start, end;
-    count(&stripe->faults, 1);
     choose_window(paged, at, stripe, &start, &end);
     struct uffd_lent lent;
     int64_t done = uffd_source_lend(paged->source, at, &lent);
@@ -178,6 +173,20 @@ int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
     return 0;
 }
 
+// No lock; any thread and signal handlers. 0 if the faulting page is there afterwards, UFFD_WAS_PRESENT if somebody else put it there
+// before; pages around it may fail without harm, they are tried again when touched. -ENOENT if the range is not registered (any more).
+int uffd_fill_fault(struct uffd_paged *paged, uintptr_t address, unsigned index)
+{
+    struct uffd_stripe *stripe = &paged->stripes[index];
+    size_t at = (address - paged->region.base) & ~(paged->page - 1);
+    if (count(&stripe->faults, 1) % UFFD_FAULTS_FOR_ONE_TIMED != 0)
+        return fill_around(paged, at, stripe);
+    int64_t start = uffd_nanoseconds();
+    int result = fill_around(paged, at, stripe);
+    count(&stripe->nanoseconds, uffd_nanoseconds() - start);
+    return result;
+}
+
 // Signal handler; blocks as long as the source takes.
 int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned index, int present)
 {
@@ -188,7 +197,6 @@ int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned in
     // that goes on faulting is the business of who comes after us.
     if (atomic_load(&paged->ended))
         return uffd_inline_is_over(&stripe->late) ? -ENOENT : 0;
-    int64_t start = uffd_nanoseconds();
     int failed = uffd_fill_fault(paged, address, index);
     if (failed == -ENOENT)
         return atomic_load(&paged->ended) ? 0 : -ENOENT;
@@ -196,7 +204,6 @@ int uffd_fill_resolve(struct uffd_region *region, uintptr_t address, unsigned in
         uffd_fill_abort(paged, address, failed);
     if (failed == UFFD_WAS_PRESENT && uffd_inline_is_stuck(&stripe->stuck, region, (address - region->base) & ~(paged->page - 1)))
         uffd_fill_abort(paged, address, -EEXIST);
-    count(&stripe->nanoseconds, uffd_nanoseconds() - start);
     return 0;
 }
 

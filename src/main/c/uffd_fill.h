@@ -15,13 +15,16 @@ enum { UFFD_FAILURE_ABORT, UFFD_FAILURE_FILL };
 enum { UFFD_WAS_PRESENT = 1 };
 
 // What one thread, or few, count and remember, so that faulting threads do not fight for a cache line. Summed when asked for.
+// Two looks at the clock are a sixtieth of a fault: the first is timed and every eighth after it, which stand for the others.
+enum { UFFD_FAULTS_FOR_ONE_TIMED = 8 };
+
 struct uffd_stripe {
     _Alignas(128) _Atomic(int64_t) faults;  // times a thread had to wait for a page
     _Atomic(int64_t) pages;                 // filled, for faults and ahead of them
     _Atomic(int64_t) present;               // fills that found the page there already
     _Atomic(int64_t) retried;               // fills that the kernel asked to try again
     _Atomic(int64_t) failed;                // pages that the source or the kernel refused
-    _Atomic(int64_t) nanoseconds;           // spent on faults
+    _Atomic(int64_t) nanoseconds;           // spent on the faults that are timed
     _Atomic(size_t) expected;               // where the next fault is if the access is sequential
     _Atomic(size_t) window;                 // bytes filled for the last fault
     struct uffd_stuck stuck;                // a page that faulted though it is there

@@ -195,12 +195,15 @@ void uffd_pager_stats(const struct uffd_pager *pager, struct uffd_pager_stats *s
     *stats = (struct uffd_pager_stats){ 0 };
     for (int i = 0; i < UFFD_STRIPES; i++) {
         const struct uffd_stripe *stripe = &pager->paged.stripes[i];
-        stats->faults += atomic_load_explicit(&stripe->faults, memory_order_relaxed);
+        int64_t faults = atomic_load_explicit(&stripe->faults, memory_order_relaxed);
+        int64_t timed = (faults + UFFD_FAULTS_FOR_ONE_TIMED - 1) / UFFD_FAULTS_FOR_ONE_TIMED;
+        stats->faults += faults;
         stats->pages += atomic_load_explicit(&stripe->pages, memory_order_relaxed);
         stats->present += atomic_load_explicit(&stripe->present, memory_order_relaxed);
         stats->retried += atomic_load_explicit(&stripe->retried, memory_order_relaxed);
         stats->failed += atomic_load_explicit(&stripe->failed, memory_order_relaxed);
-        stats->nanoseconds += atomic_load_explicit(&stripe->nanoseconds, memory_order_relaxed);
+        if (timed > 0)
+            stats->nanoseconds += atomic_load_explicit(&stripe->nanoseconds, memory_order_relaxed) / timed * faults;
     }
 }
 

@@ -32,12 +32,9 @@ struct uffd_threads {
 // No lock; an engine's thread. A fault of a region that has ended is woken to see for itself what became of it.
 static void resolve(struct uffd_paged *paged, uintptr_t address)
 {
-    int64_t start = uffd_nanoseconds();
-    unsigned stripe = uffd_stripe_here();
-    int failed = uffd_fill_fault(paged, address, stripe);
+    int failed = uffd_fill_fault(paged, address, uffd_stripe_here());
     if (failed < 0 && !atomic_load(&paged->ended))
         uffd_fill_abort(paged, address, failed);
-    atomic_fetch_add_explicit(&paged->stripes[stripe].nanoseconds, uffd_nanoseconds() - start, memory_order_relaxed);
 }
 
 // No lock; an engine's thread. Reads what has come, many faults a call, and resolves each; another thread may have been faster.

@@ -11,6 +11,7 @@ package io.github.userfaultfd.paging;
  * @param alreadyPresent times a page was found there already, filled by somebody else meanwhile
  * @param retried fills that the kernel asked to try again
  * @param failed fills that failed
- * @param faultNanos time spent on resolving faults, in nanoseconds, without the way to the handler and back
+ * @param faultNanos time spent on resolving faults, in nanoseconds, without the way to the handler and back; made up from
+ *     each thread's first fault and every eighth after it
  */
 public record PagerStats(long faults, long pages, long bytes, long alreadyPresent, long retried, long failed, long faultNanos) {}

@@ -16,9 +16,9 @@ import io.github.userfaultfd.memory.MemoryRegion;
 
 class LowLevel {
     public static void main(String[] arguments) throws Exception {
-        try (Uffd uffd = new UffdBuilder().closeOnExec(true).create();
-                MemoryRegion region = MemoryRegion.anonymous(1 << 20);
-                MemoryRegion page = MemoryRegion.anonymous(1)) {
+        try (MemoryRegion region = MemoryRegion.anonymous(1 << 20);
+                MemoryRegion page = MemoryRegion.anonymous(1);
+                Uffd uffd = new UffdBuilder().closeOnExec(true).create()) { // closed first: the region waits for who fetches
             long pageSize = region.pageSize();
             page.asByteBuffer(0, 1).put(0, (byte) 42);
             uffd.register(region.address(), region.size());

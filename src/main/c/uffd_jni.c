@@ -237,6 +237,7 @@ SAME(EPIPE, EPIPE);
 SAME(ENAMETOOLONG, ENAMETOOLONG);
 SAME(EADDRINUSE, EADDRINUSE);
 SAME(ECONNRESET, ECONNRESET);
+SAME(EUSERS, EUSERS);
 SAME(ETOOMANYREFS, ETOOMANYREFS);
 SAME(ECONNREFUSED, ECONNREFUSED);
 SAME(EBADMSG, EBADMSG);
@@ -252,10 +253,11 @@ static void *at(jlong address)
     return (void *)(uintptr_t)address;
 }
 
-// A handle made here is an address: positive on every system that a JVM runs on.
+// A handle made here is an address. It is positive: 64-bit systems have no memory of processes in their upper half, and those of
+// 32-bit ones are not extended by their sign.
 static jlong handle(const void *pointer)
 {
-    return (jlong)(intptr_t)pointer;
+    return (jlong)(uintptr_t)pointer;
 }
 
 NATIVE(jint, close, STATIC, jint fd)
@@ -391,7 +393,7 @@ NATIVE(jint, keeperStats, STATIC, jlong keeper, jlong stats)
 
 NATIVE(jint, mapMemory, STATIC, jint kind, jlong length, jlong page, jlong memory)
 {
-    return uffd_memory_map(kind, (size_t)length, (size_t)page, at(memory));
+    return uffd_memory_map(kind, (uint64_t)length, (size_t)page, at(memory));
 }
 
 NATIVE(jlong, move, STATIC, jint fd, jlong dst, jlong src, jlong length, jlong mode)

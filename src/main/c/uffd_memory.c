@@ -60,13 +60,16 @@ static int map_shared(size_t length, struct uffd_memory *memory)
         close(fd);
         return -error;
     }
-    *memory = (struct uffd_memory){ (intptr_t)first, (intptr_t)second, fd };
+    *memory = (struct uffd_memory){ (int64_t)(uintptr_t)first, (int64_t)(uintptr_t)second, fd };
     return 0;
 }
 
 // No lock; any thread. Huge pages are reserved here (no MAP_NORESERVE), so that a lack of them is an error now and no SIGBUS later.
-int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *memory)
+int uffd_memory_map(int kind, uint64_t bytes, size_t page, struct uffd_memory *memory)
 {
+    size_t length = (size_t)bytes;
+    if (length != bytes)
+        return -ENOMEM;  // more than 32 bits can address
     int failed = prepare_retiring();
     if (failed)
         return failed;
@@ -80,7 +83,7 @@ int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *me
     void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (address == MAP_FAILED)
         return -errno;
-    *memory = (struct uffd_memory){ (intptr_t)address, 0, -1 };
+    *memory = (struct uffd_memory){ (int64_t)(uintptr_t)address, 0, -1 };
     return 0;
 }
 

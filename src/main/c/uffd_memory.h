@@ -14,7 +14,7 @@ struct uffd_memory {
     int64_t fd;     // the memfd below them, or -1
 };
 
-int uffd_memory_map(int kind, size_t length, size_t page, struct uffd_memory *memory);
+int uffd_memory_map(int kind, uint64_t bytes, size_t page, struct uffd_memory *memory);
 int uffd_memory_unmap(void *address, size_t length);
 int uffd_memory_retire(void *address, size_t length);
 int uffd_memory_advise(void *address, size_t length, int advice);

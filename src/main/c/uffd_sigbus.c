@@ -5,9 +5,9 @@
 
 #include "uffd_abi.h"
 #include "uffd_arch.h"
+#include "uffd_copies.h"
 #include "uffd_inline.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,10 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-UFFD_OLD_SYMBOL(dladdr);
 
 // A thread that reads memory on purpose and wants an error instead of the signal. The handler finds it by its thread id:
 // thread-local storage of a loaded library may allocate at first use, which a signal handler must not.
@@ -101,14 +98,6 @@ static int raw_sigaction(const struct uffd_kernel_sigaction *set, struct uffd_ke
 }
 #endif
 
-// No lock; any thread. Another class loader may have loaded another copy of this library, whose handler hands on to ours.
-static int is_another_copy(void *handler)
-{
-    Dl_info info;
-    return handler != (void *)(uintptr_t)SIG_DFL && handler != (void *)(uintptr_t)SIG_IGN && dladdr(handler, &info) != 0
-        && info.dli_fname && strstr(info.dli_fname, "libuserfaultfd_jni") != NULL;
-}
-
 // No lock; any thread. 1 if a SIGBUS comes here, 0 if it does not because somebody has put another handler there since.
 int uffd_sigbus_is_ours(void)
 {
@@ -124,7 +113,7 @@ int uffd_sigbus_is_ours(void)
         return 0;
     handler = (void *)(uintptr_t)now.sa_sigaction;
 #endif
-    return handler == (void *)(uintptr_t)on_sigbus || (atomic_load(&installed) && is_another_copy(handler));
+    return handler == (void *)(uintptr_t)on_sigbus || (atomic_load(&installed) && uffd_is_another_copy(handler));
 }
 
 // Holds install_lock. libc's call first, as every debugger and sanitizer expects; then a look at what the kernel has.

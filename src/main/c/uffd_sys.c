@@ -133,13 +133,15 @@ int uffd_create(int flags, int method, uint64_t features, uint64_t ioctls, struc
     created->stage = UFFD_STAGE_API;
     struct uffdio_api api;
     int failed = shake_hands(fd, features, &api);
+    created->features = (int64_t)(failed ? supported_features(flags, method) : api.features);
+    created->missing_features = (int64_t)(features & ~(uint64_t)created->features);
+    // Before 6.10 UFFDIO_API works and leaves out of its answer what this kernel's configuration or processor lacks.
+    if (!failed && created->missing_features)
+        failed = -EINVAL;
     if (failed) {
-        created->features = (int64_t)supported_features(flags, method);
-        created->missing_features = (int64_t)(features & ~(uint64_t)created->features);
         close(fd);
         return failed;
     }
-    created->features = (int64_t)api.features;
     created->ioctls = (int64_t)api.ioctls;
     uint64_t unproved = ioctls & ~(uint64_t)api.ioctls;
     if (unproved) {

@@ -6,10 +6,12 @@
 #include "uffd_wait.h"
 
 #include "uffd_abi.h"
+#include "uffd_copies.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@ struct waiter {
     struct waiter *next;
     int fd;
     pid_t thread;
+    int unblocked;  // the wake signal was blocked in this thread before
 };
 
 static pthread_mutex_t waiters_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -30,22 +33,38 @@ static void on_wake_signal(int number)
     (void)number;
 }
 
-// Holds waiters_lock. Takes the highest real-time signal that nobody handles, below the two that the JDK uses for itself.
+// Holds waiters_lock. Takes the highest real-time signal that nobody handles, or that another copy of this library has for the same,
+// below the two that the JDK uses for itself.
 static int choose_signal(void)
 {
     for (int number = SIGRTMAX - 3; wake_signal == 0 && number > SIGRTMIN; number--) {
         struct sigaction old;
-        if (sigaction(number, NULL, &old) < 0 || (old.sa_flags & SA_SIGINFO) || old.sa_handler != SIG_DFL)
+        if (sigaction(number, NULL, &old) < 0 || (old.sa_flags & SA_SIGINFO))
+            continue;
+        if (uffd_is_another_copy((void *)(uintptr_t)old.sa_handler))
+            wake_signal = number;
+        if (old.sa_handler != SIG_DFL)
             continue;
         struct sigaction nothing = { .sa_handler = on_wake_signal };  // no SA_RESTART: the call has to return EINTR
         sigemptyset(&nothing.sa_mask);
         if (sigaction(number, &nothing, NULL) == 0)
             wake_signal = number;
     }
-    return wake_signal != 0 ? 0 : -EBUSY;
+    return wake_signal != 0 ? 0 : -EUSERS;
 }
 
-// Takes waiters_lock for a moment; any thread, not in a signal handler. The waiter lives until leave().
+// No lock; the calling thread. Whether the wake signal was blocked or let through before.
+static int mask_wake_signal(int how)
+{
+    sigset_t signal, before;
+    sigemptyset(&signal);
+    sigaddset(&signal, wake_signal);
+    pthread_sigmask(how, &signal, &before);
+    return sigismember(&before, wake_signal);
+}
+
+// Takes waiters_lock for a moment; any thread, not in a signal handler. The waiter lives until leave(). A thread that has all signals
+// blocked, as native ones may that attach to the JVM, lets this one through, or nothing could end its call.
 static int enter(struct waiter *self, int fd)
 {
     self->fd = fd;
@@ -57,6 +76,7 @@ static int enter(struct waiter *self, int fd)
         waiters = self;
     }
     pthread_mutex_unlock(&waiters_lock);
+    self->unblocked = !failed && mask_wake_signal(SIG_UNBLOCK);
     return failed;
 }
 
@@ -69,6 +89,8 @@ static void leave(struct waiter *self)
         link = &(*link)->next;
     *link = self->next;
     pthread_mutex_unlock(&waiters_lock);
+    if (self->unblocked)
+        mask_wake_signal(SIG_BLOCK);
 }
 
 // Blocks if the descriptor does, without a lock; any thread. -EINTR after a signal: the caller looks whether it was closed.
@@ -92,7 +114,10 @@ static int await(struct pollfd *ready, int64_t nanoseconds)
     int failed = enter(&self, ready[0].fd);
     if (failed)
         return failed;
-    struct timespec time = { .tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000) };
+    int64_t seconds = nanoseconds / 1000000000;
+    if (seconds > INT32_MAX)
+        seconds = INT32_MAX;  // time_t has 32 bits on some systems
+    struct timespec time = { .tv_sec = (time_t)seconds, .tv_nsec = (long)(nanoseconds % 1000000000) };
     int result = ppoll(ready, 2, nanoseconds < 0 ? NULL : &time, NULL);
     if (result < 0)
         result = -errno;

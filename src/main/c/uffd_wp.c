@@ -350,7 +350,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     memset(wp, 0, sizeof *wp);
     wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve, 0 };
     wp->fd = (int)options->fd;
-    wp->paged = options->pager ? uffd_pager_paged((struct uffd_pager *)(intptr_t)options->pager) : NULL;
+    wp->paged = options->pager ? uffd_pager_paged((struct uffd_pager *)(uintptr_t)options->pager) : NULL;
     wp->page = (size_t)options->page;
     wp->pages = wp->region.length / wp->page;
     wp->ahead = (size_t)options->ahead / wp->page;
@@ -442,7 +442,7 @@ static int prove(int fd)
         return -errno;
     *(volatile char *)scratch = 1;
     struct uffd_wp_options options = {
-        .fd = fd, .address = (intptr_t)scratch, .length = (int64_t)page, .page = (int64_t)page, .spill = -1, .unchanged = 1,
+        .fd = fd, .address = (int64_t)(uintptr_t)scratch, .length = (int64_t)page, .page = (int64_t)page, .spill = -1, .unchanged = 1,
     };
     struct uffd_wp *wp = NULL;
     int failed = start(&options, &wp);

@@ -3,6 +3,7 @@
 // another one. TEST_KERNEL=newer adds a feature (bit 40) and an ioctl (bit 20) that nobody knows yet and turns page faults
 // into event 0x7f. TEST_KERNEL=older leaves the output field of a refused filling ioctl as the caller had it, as kernels
 // before 6.15 do. TEST_KERNEL=broken answers UFFDIO_CONTINUE with EIO, as for a page with a memory error.
+// TEST_KERNEL=lenient has no MINOR_SHMEM, and takes it in UFFDIO_API without a word, as kernels before 6.10 do.
 // TEST_KERNEL=unpoisoned does not know UFFDIO_POISON, as before 6.6; TEST_KERNEL=full has memory for nothing.
 #include <dlfcn.h>
 #include <errno.h>
@@ -66,6 +67,14 @@ static int older_ioctl(int fd, unsigned long request, void *argument)
     return result;
 }
 
+static int lenient_handshake(int fd, struct uffdio_api *api)
+{
+    api->features &= ~(uint64_t)UFFD_FEATURE_MINOR_SHMEM;
+    int result = real_ioctl(fd, UFFDIO_API, api);
+    api->features &= ~(uint64_t)UFFD_FEATURE_MINOR_SHMEM;
+    return result;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;
@@ -78,6 +87,8 @@ int ioctl(int fd, unsigned long request, ...)
         return newer_ioctl(fd, request, argument);
     if (kernel_is("older"))
         return older_ioctl(fd, request, argument);
+    if (kernel_is("lenient") && request == UFFDIO_API)
+        return lenient_handshake(fd, argument);
     if (kernel_is("broken") && _IOC_NR(request) == UFFDIO_CONTINUE_NUMBER) {
         errno = EIO;
         return -1;

@@ -68,7 +68,8 @@ public sealed interface Event {
     }
 
     /**
-     * madvise(2) took pages out of a registered range: they are missing again.
+     * madvise(2) (MADV_DONTNEED, MADV_REMOVE, MADV_FREE) is about to take pages out of a registered range. The kernel tells before it
+     * does so (mm/madvise.c), and filling ioctls answer EAGAIN until the event was read: the pages may still be there when it is.
      *
      * @param start first address
      * @param end address behind the last byte
@@ -81,7 +82,7 @@ public sealed interface Event {
     }
 
     /**
-     * munmap(2) took a registered range away.
+     * munmap(2) took a range away: what the call was given, also when only a part of it was registered.
      *
      * @param start first address
      * @param end address behind the last byte

@@ -4,7 +4,6 @@ package io.github.userfaultfd;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Net;
-import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Iterator;
@@ -23,7 +22,6 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
     private final Messages messages;
     private final long address;
     private final int capacity;
-    private final Cleaner.Cleanable net;
     private Event.Fork @Nullable [] forks;
     private @Nullable Uffd source;
 
@@ -66,7 +64,7 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
         this.capacity = capacity;
         messages = new Messages(capacity);
         address = Native.directAddress(messages.bytes);
-        net = Net.watch(this, messages);
+        Net.watch(this, messages);
     }
 
     /**
@@ -156,7 +154,7 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
 
     private int fault(int index) {
         if (!isPageFault(index)) {
-            throw new IllegalStateException("event " + index + " is no page fault: " + get(index));
+            throw new IllegalStateException("event " + index + " is no page fault but number " + eventNumber(index));
         }
         return index * Abi.MSG_SIZE;
     }
@@ -222,7 +220,6 @@ public final class EventBuffer implements AutoCloseable, Iterable<Event> {
     @Override
     public void close() {
         clear();
-        net.clean();
     }
 
     /** The address to read to. The buffer was cleared before. */

@@ -21,7 +21,7 @@ public enum Feature {
     /** {@link Event.Remap}, for mremap(2). Linux 4.11. */
     EVENT_REMAP(Abi.FEATURE_EVENT_REMAP, "4.11"),
 
-    /** {@link Event.Remove}, for madvise(2) with MADV_REMOVE and MADV_DONTNEED. Linux 4.11. */
+    /** {@link Event.Remove}, for madvise(2) with MADV_REMOVE, MADV_DONTNEED and MADV_FREE. Linux 4.11. */
     EVENT_REMOVE(Abi.FEATURE_EVENT_REMOVE, "4.11"),
 
     /** Missing pages of huge page mappings can be registered. Linux 4.11. */

@@ -3,38 +3,40 @@ package io.github.userfaultfd;
 
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Errno;
+import io.github.userfaultfd.internal.HugePagePool;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.internal.Scratch;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /**
- * What this system offers, found out by trying it on descriptors that are thrown away, never by comparing versions.
- *
- * @param kernel the release of the running kernel
- * @param pageSize the system's page size in bytes
- * @param attempts each way to open a userfaultfd and what it answered
- * @param rawFeatures the features as the kernel's mask, with the bits that have no constant yet; 0 if nothing can be opened
- * @param ioctls those that the kernel has on some kind of memory
- * @param unprivileged the value of vm.unprivileged_userfaultfd; empty if the kernel does not have the setting
- * @param hugePages the sizes of huge pages in bytes, each with the number that is free
- * @param pagemapScan whether the kernel has PAGEMAP_SCAN (Linux 6.7)
- * @param writeProtects whether write protection has an effect, tried on a page: with Linux 5.10 on arm64 the feature
- *     PAGEFAULT_FLAG_WP is there, each ioctl succeeds, and nothing is protected
+ * What this system offers, found out by trying it on descriptors that are thrown away, never by comparing versions. Immutable: what
+ * changes afterwards, such as the number of free huge pages, takes a new {@link #probe}.
  */
-public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts, long rawFeatures, Set<Ioctl> ioctls,
-        OptionalInt unprivileged, Map<Long, Long> hugePages, boolean pagemapScan, boolean writeProtects) {
+public final class SystemSupport {
+    private final List<Attempt> attempts;
+    private final long rawFeatures;
+    private final Set<Ioctl> ioctls;
+    private final OptionalInt unprivileged;
+    private final Map<Long, Long> hugePages;
+    private final boolean pagemapScan;
+    private final boolean writeProtects;
+
+    private SystemSupport(List<Attempt> attempts, long rawFeatures, Set<Ioctl> ioctls) {
+        this.attempts = List.copyOf(attempts);
+        this.rawFeatures = rawFeatures;
+        this.ioctls = ioctls;
+        unprivileged = ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd").map(Integer::parseInt).map(OptionalInt::of)
+                .orElse(OptionalInt.empty());
+        hugePages = Collections.unmodifiableSortedMap(HugePagePool.availableOfEach());
+        pagemapScan = Native.pagemapScanProbe() == 0;
+        writeProtects = Native.writeProtectProbe() == 0;
+    }
 
     /**
      * One way to open a userfaultfd.
@@ -82,10 +84,7 @@ public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts
                 attempts.add(attempt(method, userModeOnly, opened ? 0 : -fd));
             }
         }
-        String sysctl = ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd").orElse("");
-        return new SystemSupport(System.getProperty("os.version"), Native.pageSize(), List.copyOf(attempts), features, Ioctl.of(ioctls),
-                sysctl.isEmpty() ? OptionalInt.empty() : OptionalInt.of(Integer.parseInt(sysctl)), freeHugePages(),
-                Native.pagemapScanProbe() == 0, Native.writeProtectProbe() == 0);
+        return new SystemSupport(attempts, features, Ioctl.of(ioctls));
     }
 
     private static Attempt attempt(OpenMethod method, boolean userModeOnly, int errno) {
@@ -97,22 +96,52 @@ public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts
         return new Attempt(method, userModeOnly, errno, reason);
     }
 
-    private static Map<Long, Long> freeHugePages() {
-        Map<Long, Long> found = new TreeMap<>();
-        Path all = Path.of("/sys/kernel/mm/hugepages");
-        if (!Files.isDirectory(all)) {
-            return found;
-        }
-        try (Stream<Path> sizes = Files.list(all)) {
-            for (Path each : (Iterable<Path>) sizes::iterator) {
-                long kilobytes = Long.parseLong(each.getFileName().toString().replaceAll("\\D", ""));
-                long free = Long.parseLong(ProcFiles.line(each.resolve("free_hugepages").toString()).orElse("0"));
-                found.put(kilobytes * 1024, free);
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        return Collections.unmodifiableMap(found);
+    /** {@return the release of the running kernel} */
+    public String kernel() {
+        return System.getProperty("os.version");
+    }
+
+    /** {@return the system's page size in bytes} */
+    public long pageSize() {
+        return Native.pageSize();
+    }
+
+    /** {@return each way to open a userfaultfd and what it answered} */
+    public List<Attempt> attempts() {
+        return attempts;
+    }
+
+    /** {@return the features as the kernel's mask, with the bits that have no constant yet; 0 if nothing can be opened} */
+    public long rawFeatures() {
+        return rawFeatures;
+    }
+
+    /** {@return the ioctls that the kernel has on some kind of memory} */
+    public Set<Ioctl> ioctls() {
+        return ioctls;
+    }
+
+    /** {@return the value of vm.unprivileged_userfaultfd; empty if the kernel does not have the setting} */
+    public OptionalInt unprivileged() {
+        return unprivileged;
+    }
+
+    /** {@return the sizes of huge pages in bytes, each with the number that is free and that nobody has reserved} */
+    public Map<Long, Long> hugePages() {
+        return hugePages;
+    }
+
+    /** {@return whether the kernel has PAGEMAP_SCAN (Linux 6.7)} */
+    public boolean pagemapScan() {
+        return pagemapScan;
+    }
+
+    /**
+     * {@return whether write protection has an effect, tried on a page: with Linux 5.10 on arm64 the feature PAGEFAULT_FLAG_WP is
+     * there, each ioctl succeeds, and nothing is protected}
+     */
+    public boolean writeProtects() {
+        return writeProtects;
     }
 
     /** {@return the features that the kernel has} */
@@ -123,5 +152,10 @@ public record SystemSupport(String kernel, long pageSize, List<Attempt> attempts
     /** {@return whether a userfaultfd can be opened at all} */
     public boolean canOpen() {
         return attempts.stream().anyMatch(Attempt::opened);
+    }
+    @Override
+    public String toString() {
+        return "SystemSupport[Linux " + kernel() + ", pages of " + pageSize() + " bytes, " + attempts + ", features "
+                + Feature.names(rawFeatures) + ", ioctls " + ioctls + "]";
     }
 }

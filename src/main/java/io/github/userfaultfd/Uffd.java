@@ -203,7 +203,9 @@ public final class Uffd implements AutoCloseable {
      *
      * @param address the first byte
      * @param length in bytes
-     * @throws UffdException EINVAL: not mapped or not registered here; ENOMEM: the process has ended
+     * @throws UffdException EINVAL: not mapped, not a kind of memory for this, or, on newer kernels, registered with another
+     *     userfaultfd, whose registration older kernels end without a word; a range that nobody has is no error. ENOMEM: the process
+     *     has ended
      * @throws IOException if the descriptor is closed
      */
     public void unregister(long address, long length) throws IOException {
@@ -344,7 +346,8 @@ public final class Uffd implements AutoCloseable {
     }
 
     /**
-     * Marks missing pages as poisoned: whoever touches one gets SIGBUS, a system call EHWPOISON. {@code UFFDIO_POISON} (6.6).
+     * Marks missing pages as poisoned: whoever touches one gets SIGBUS, a system call EFAULT, and madvise(2) with
+     * MADV_POPULATE_READ EHWPOISON. {@code UFFDIO_POISON} (6.6).
      * In this JVM a poisoned page is safe to read only through {@code MemoryRegion.fetch}.
      *
      * @param address the first byte

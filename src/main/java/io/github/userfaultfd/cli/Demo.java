@@ -131,7 +131,9 @@ final class Demo {
             Content content = new Content((offset, length) -> {
                 ByteBuffer piece = ByteBuffer.allocate(length);
                 try {
-                    channel.read(piece, offset);
+                    for (int read = 0; read >= 0 && piece.hasRemaining();) {
+                        read = channel.read(piece, offset + piece.position());
+                    }
                 } catch (IOException e) {
                     throw new UncheckedIOException(e);
                 }

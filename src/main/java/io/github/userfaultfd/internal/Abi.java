@@ -247,6 +247,7 @@ public final class Abi {
     public static final int ENOSYS = 38;
     public static final int ENODATA = 61;
     public static final int EBADMSG = 74;
+    public static final int EUSERS = 87;
     public static final int EOPNOTSUPP = 95;
     public static final int EADDRINUSE = 98;
     public static final int ECONNRESET = 104;

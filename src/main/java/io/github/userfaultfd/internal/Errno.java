@@ -38,6 +38,7 @@ public final class Errno {
             case Abi.ENAMETOOLONG -> "ENAMETOOLONG";
             case Abi.EADDRINUSE -> "EADDRINUSE";
             case Abi.ECONNRESET -> "ECONNRESET";
+            case Abi.EUSERS -> "EUSERS";
             case Abi.ETOOMANYREFS -> "ETOOMANYREFS";
             case Abi.ETIMEDOUT -> "ETIMEDOUT";
             case Abi.ECONNREFUSED -> "ECONNREFUSED";
@@ -75,6 +76,7 @@ public final class Errno {
             case Abi.EPIPE, Abi.ECONNRESET -> "the other side has closed the connection";
             case Abi.ENAMETOOLONG -> "the name is too long";
             case Abi.EADDRINUSE -> "the name is taken: somebody listens there, or did and left the file behind";
+            case Abi.EUSERS -> "a call that waits needs a real-time signal to be ended by, and all of this process are taken";
             case Abi.ETOOMANYREFS -> "a message carries more descriptors than expected; all were closed";
             case Abi.ECONNREFUSED -> "nobody listens there";
             case Abi.EHWPOISON -> "a page of the range is poisoned";

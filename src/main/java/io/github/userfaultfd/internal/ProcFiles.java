@@ -2,8 +2,10 @@
 package io.github.userfaultfd.internal;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /** Small facts from {@code /proc} and {@code /sys}. A file that cannot be read is no error: it answers nothing. */
@@ -12,10 +14,15 @@ public final class ProcFiles {
 
     private ProcFiles() {}
 
+    /** Any bytes are text in this charset: the kernel cuts a thread's name inside of a character. */
+    private static List<String> lines(String path) throws IOException {
+        return Files.readAllLines(Path.of(path), StandardCharsets.ISO_8859_1);
+    }
+
     /** {@return the first line of a file} */
     public static Optional<String> line(String path) {
         try {
-            return Files.readAllLines(Path.of(path)).stream().findFirst().map(String::strip);
+            return lines(path).stream().findFirst().map(String::strip);
         } catch (IOException e) {
             return Optional.empty();
         }
@@ -24,7 +31,7 @@ public final class ProcFiles {
     /** {@return what stands behind {@code key:} in a file of such lines} */
     public static Optional<String> field(String path, String key) {
         try {
-            return Files.readAllLines(Path.of(path)).stream()
+            return lines(path).stream()
                     .filter(each -> each.startsWith(key + ":"))
                     .map(each -> each.substring(key.length() + 1).strip())
                     .findFirst();

@@ -17,12 +17,15 @@ public abstract class RegionBuffers {
     public static final int LONGEST_OF_SEGMENT = Integer.MAX_VALUE - 8;
 
     private static final int FOREIGN_MEMORY_API = 22;
+    /** Native images of GraalVM close shared arenas only if they were built with an option for that. */
+    private static final boolean HAS_SHARED_ARENAS = Runtime.version().feature() >= FOREIGN_MEMORY_API
+            && System.getProperty("org.graalvm.nativeimage.imagecode") == null;
 
     private RegionBuffers() {}
 
     /** {@return the best kind for the running JDK} */
     public static RegionBuffers create() {
-        return Runtime.version().feature() >= FOREIGN_MEMORY_API ? new OfSegments() : new OfJni();
+        return HAS_SHARED_ARENAS ? new OfSegments() : new OfJni();
     }
 
     /** {@return a new buffer} */

@@ -329,7 +329,7 @@ public final class RegionOwner implements Runnable {
         }
         try {
             buffers.invalidate();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             uses.reopen();
             throw e;
         }

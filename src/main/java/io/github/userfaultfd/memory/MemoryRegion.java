@@ -3,9 +3,10 @@ package io.github.userfaultfd.memory;
 
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Errno;
+import io.github.userfaultfd.internal.HugePagePool;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Net;
-import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionBuffers;
 import io.github.userfaultfd.internal.RegionOwner;
@@ -20,8 +21,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Page-aligned memory outside of the heap, of any size, whose pages come when they are touched. Offsets and lengths are in
- * bytes from the region's start. All methods can be called from any thread; one on a closed region throws
- * {@link IllegalStateException}.
+ * bytes from the region's start. All methods can be called from any thread; on a closed region they throw
+ * {@link IllegalStateException}, but for {@link #address}, {@link #size} and {@link #pageSize}, which stay what they were.
  *
  * <p>After {@link #close} the physical memory is gone at once. A buffer that is used later throws IllegalStateException on JDK
  * 22 and newer, if it was made with at most {@code Integer.MAX_VALUE - 8} bytes. On older JDKs, and for longer buffers, <b>such a
@@ -95,20 +96,21 @@ public final class MemoryRegion implements AutoCloseable {
         Scratch memory = new Scratch(Abi.MEMORY_LONGS);
         int failed = (int) memory.pass(address -> Native.mapMemory(kind, length, page, address));
         if (failed < 0) {
-            String detail = "of " + length + " bytes";
-            throw kind == Abi.MEMORY_HUGE
-                    ? new UffdException(operation, -failed, detail, hugePageAdvice(length, page))
-                    : new UffdException(operation, -failed, detail, "the system does not give that much memory or address space");
+            throw new UffdException(operation, -failed, "of " + length + " bytes", advice(-failed, kind, length, page));
         }
         return new MemoryRegion(new RegionOwner(kind, length, page, memory));
     }
 
-    private static String hugePageAdvice(long length, long page) {
-        String directory = "/sys/kernel/mm/hugepages/hugepages-" + page / 1024 + "kB/";
-        return ProcFiles.line(directory + "free_hugepages")
-                .map(free -> length / page + " huge pages of " + page + " bytes are needed and " + free
-                        + " are free (remedy, as root: write the number to " + directory + "nr_hugepages)")
-                .orElse("this system has no huge pages of " + page + " bytes");
+    private static String advice(int errno, int kind, long length, long page) {
+        if (errno == Abi.EMFILE || errno == Abi.ENFILE) {
+            return Errno.meaning(errno);
+        }
+        if (kind != Abi.MEMORY_HUGE) {
+            return "the system does not give that much memory or address space";
+        }
+        return HugePagePool.of(page).map(pool -> length / page + " huge pages of " + page + " bytes are needed and "
+                + pool.available() + " are free and not reserved (remedy, as root: write the number to " + pool.directory()
+                + "/nr_hugepages)").orElse("this system has no huge pages of " + page + " bytes");
     }
 
     /** {@return the address of the first byte, a multiple of the page size} */
@@ -133,6 +135,7 @@ public final class MemoryRegion implements AutoCloseable {
      */
     public long aliasAddress() {
         requireShared("aliasAddress");
+        requireOpen();
         return owner.alias();
     }
 
@@ -143,7 +146,13 @@ public final class MemoryRegion implements AutoCloseable {
      */
     public int memoryFd() {
         requireShared("memoryFd");
+        requireOpen();
         return owner.memoryFd();
+    }
+
+    private void requireOpen() {
+        owner.enter();
+        owner.exit();
     }
 
     private void requireShared(String operation) {
@@ -222,7 +231,8 @@ public final class MemoryRegion implements AutoCloseable {
     /**
      * Returns when every page of a range is there, touched from native code: a thread in native code does not hold up a
      * safepoint, so this is the safe way to have a page that Java code of this JVM provides. Blocks as long as whoever
-     * resolves the faults takes.
+     * resolves the faults takes, and {@link #close} waits for it: a {@code Uffd} that should have resolved them has to be closed
+     * before the region.
      *
      * @param offset where the range begins
      * @param length its length
@@ -285,7 +295,7 @@ public final class MemoryRegion implements AutoCloseable {
      *
      * @param offset a multiple of the page size
      * @param length a multiple of the page size
-     * @throws UffdException EINVAL: private memory, which has {@link #discard} instead
+     * @throws UffdException EINVAL, or EACCES for huge pages: private memory, which has {@link #discard} instead
      */
     public void punchHole(long offset, long length) throws UffdException {
         takeAway("punchHole", offset, length, Native::punchHole);
@@ -344,7 +354,9 @@ public final class MemoryRegion implements AutoCloseable {
     }
 
     /**
-     * Ends the region: whoever resolves its faults stops, and its physical memory is given back. A second close does nothing.
+     * Ends the region: pagers, trackers and snapshotters of it stop, and its physical memory is given back. Waits for calls under
+     * way. A {@code Uffd} on the region is to be closed first, or a {@link #fetch} that waits for it, and this call, wait for good. A
+     * second close does nothing.
      *
      * @throws IllegalStateException on JDK 22 and newer, if a call under way uses a buffer of the region; it stays open then
      */

@@ -13,7 +13,7 @@ public enum LoadFailurePolicy {
     END,
 
     /**
-     * The page is poisoned, {@code UFFDIO_POISON}: whoever touches it gets SIGBUS, a system call EHWPOISON. On kernels before
+     * The page is poisoned, {@code UFFDIO_POISON}: whoever touches it gets SIGBUS, a system call EFAULT. On kernels before
      * 6.6, which cannot, like {@link #END}; and like {@link #FILL} if the process cannot be killed either.
      */
     POISON,

@@ -4,6 +4,7 @@ package io.github.userfaultfd.child;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.paging.FaultEngine;
@@ -68,6 +69,23 @@ class SharedLoadingTest {
         String output = child().run(DEADLINE, TwoClassLoaders.class, file.toString(), engine.name()).assertExit(0).output();
         assertEquals(EQUAL.repeat(4) + "different classes: true\n", output);
         assertEquals(List.of(), Trees.names(tmpdir));
+    }
+
+    /** A process has some thirty real-time signals, and each copy needs one. */
+    @Test
+    void everyCopyCanEndACallThatWaits() throws Exception {
+        int copies = 40;
+        String output = child().run(DEADLINE, ManyClassLoaders.class, Integer.toString(copies)).assertExit(0).output();
+        assertEquals("java.nio.channels.AsynchronousCloseException\n".repeat(copies), output);
+    }
+
+    /** As in a native thread that blocks all signals and then attaches to the JVM. */
+    @Test
+    void aThreadThatBlocksSignalsCanBeEnded() throws Exception {
+        Needs.command("env");
+        assumeTrue(ChildJvm.run(DEADLINE, List.of("env", "--block-signal", "true")).exit() == 0, "env(1) cannot block signals");
+        String output = child().startedBy("env", "--block-signal").run(DEADLINE, CloseWhileReading.class).assertExit(0).output();
+        assertEquals("java.nio.channels.AsynchronousCloseException\n", output);
     }
 
     /** The JVM lets only one class loader have a file; the message has to say so, and the first one goes on. */

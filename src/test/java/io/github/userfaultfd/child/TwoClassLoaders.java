@@ -3,6 +3,7 @@ package io.github.userfaultfd.child;
 
 import java.io.File;
 import java.lang.reflect.InvocationTargetException;
+import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.util.ArrayList;
@@ -20,17 +21,22 @@ public final class TwoClassLoaders {
 
     private TwoClassLoaders() {}
 
-    public static void main(String[] arguments) throws Exception {
+    static URL[] classPath() throws MalformedURLException {
         List<URL> urls = new ArrayList<>();
         for (String each : System.getProperty("java.class.path").split(File.pathSeparator)) {
             urls.add(new File(each).toURI().toURL());
         }
+        return urls.toArray(new URL[0]);
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        URL[] urls = classPath();
         CyclicBarrier together = new CyclicBarrier(LOADERS);
         ExecutorService threads = Executors.newFixedThreadPool(LOADERS);
         List<Future<Class<?>>> runs = new ArrayList<>();
         for (int i = 0; i < LOADERS; i++) {
             runs.add(threads.submit(() -> {
-                URLClassLoader loader = new URLClassLoader(urls.toArray(new URL[0]), ClassLoader.getPlatformClassLoader());
+                URLClassLoader loader = new URLClassLoader(urls, ClassLoader.getPlatformClassLoader());
                 Class<?> main = loader.loadClass(PagesFile.class.getName());
                 for (int round = 0; round < ROUNDS; round++) {
                     together.await();

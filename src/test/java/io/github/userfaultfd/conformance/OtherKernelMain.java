@@ -3,6 +3,7 @@ package io.github.userfaultfd.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.Event;
@@ -14,8 +15,10 @@ import io.github.userfaultfd.SystemSupport;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.UnsupportedFeaturesException;
 import io.github.userfaultfd.internal.Abi;
 import java.time.Duration;
+import java.util.Set;
 
 /** Runs in a JVM in which test_other_kernel.c stands between the library and the kernel. */
 public final class OtherKernelMain {
@@ -31,6 +34,7 @@ public final class OtherKernelMain {
             case "newer" -> newer();
             case "older" -> older();
             case "broken" -> broken();
+            case "lenient" -> lenient();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
         System.out.println("done: " + arguments[0]);
@@ -84,6 +88,13 @@ public final class OtherKernelMain {
                 remover.awaitZeros();
             }
         }
+    }
+
+    /** A kernel that takes a feature which its configuration lacks, and leaves it out of its answer (before 6.10). */
+    private static void lenient() {
+        UnsupportedFeaturesException lacks = assertThrows(UnsupportedFeaturesException.class,
+                () -> new UffdBuilder().requireFeatures(Feature.THREAD_ID, Feature.MINOR_SHMEM).create().close());
+        assertEquals(Set.of(Feature.MINOR_SHMEM), lacks.missing());
     }
 
     /** A page with a hardware memory error, which CONTINUE may not map. */

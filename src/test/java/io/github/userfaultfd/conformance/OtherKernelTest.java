@@ -16,7 +16,7 @@ class OtherKernelTest {
     private static final Path FAKE = ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so");
 
     @ParameterizedTest
-    @ValueSource(strings = {"newer", "older", "broken"})
+    @ValueSource(strings = {"newer", "older", "broken", "lenient"})
     void fakedKernel(String which) throws Exception {
         ChildJvm.Result result = new ChildJvm()
                 .startedBy("env", "LD_PRELOAD=" + FAKE, "TEST_KERNEL=" + which)

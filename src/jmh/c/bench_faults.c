@@ -3,8 +3,9 @@
 //   bench_faults ENGINE MEMORY AROUND THREADS PAGES      prints nanoseconds a page
 // ENGINE: inline (SIGBUS handler), block, poll, busy (a handler thread that reads blocking, polls, or spins), copy (the ioctl
 // alone, no faults), plain (no userfaultfd); with "+load" behind it the same while all processors are kept busy by threads that
-// spin, with "+rare" with a millisecond of work before each touch, which is not counted. MEMORY: anonymous, shared (memfd), continue (memfd with the pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages
-// for one fault. THREADS: how many touch, each a part of its own.
+// spin, with "+rare" with a millisecond of work before each touch, which is not counted. MEMORY: anonymous, shared (memfd), continue
+// (memfd with the pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages for one fault. THREADS: how many touch, each a
+// part of its own.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>

@@ -8,7 +8,7 @@ enum Scale {
     /** Only whether everything runs. */
     TINY(1, 16, false, 1, 1, 1, TimeValue.milliseconds(20)),
     /** About five minutes. */
-    QUICK(7, 1, false, 1, 2, 3, TimeValue.milliseconds(400)),
+    QUICK(21, 1, false, 1, 2, 3, TimeValue.milliseconds(400)),
     /** The whole matrix, with more of each. */
     FULL(15, 1, true, 3, 3, 5, TimeValue.seconds(1));
 

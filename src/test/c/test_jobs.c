@@ -294,7 +294,7 @@ TEST_NATIVE(jlong, start, STATIC, jlongArray program, jboolean forked)
         munmap(job, size);
         return failed;
     }
-    return (jlong)(intptr_t)job;
+    return (jlong)(uintptr_t)job;
 }
 
 // Waits; 1 if the job has finished, 0 after the time.

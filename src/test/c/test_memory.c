@@ -23,7 +23,7 @@
 TEST_NATIVE(jlong, mmap, STATIC, jlong address, jlong length, jint protection, jint flags, jint fd)
 {
     void *mapped = mmap(test_at(address), (size_t)length, protection, flags, fd, 0);
-    return mapped == MAP_FAILED ? -errno : (jlong)(intptr_t)mapped;
+    return mapped == MAP_FAILED ? -errno : (jlong)(uintptr_t)mapped;
 }
 
 TEST_NATIVE(jint, munmap, STATIC, jlong address, jlong length)

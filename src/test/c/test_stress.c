@@ -248,7 +248,7 @@ static int join_all(struct stress *s, struct share *shares, bool interrupt, int6
 // Two areas of so many pages. The first one has to be there; its counters start at 1. The handle, or -errno.
 TEST_NATIVE(jlong, stressNew, STATIC, jlong first, jlong second, jlong length, jint page)
 {
-    long pages = length / page;
+    long pages = (long)(length / page);
     struct stress *s = calloc(1, sizeof *s + (size_t)pages * sizeof s->expected[0]);
     if (!s)
         return -ENOMEM;
@@ -264,7 +264,7 @@ TEST_NATIVE(jlong, stressNew, STATIC, jlong first, jlong second, jlong length, j
         atomic_store(tail_of(s, at), 1);
         atomic_store(&s->expected[i], 1);
     }
-    return (jlong)(intptr_t)s;
+    return (jlong)(uintptr_t)s;
 }
 
 // One round into area `to`, which is registered with `fd`. -ETIMEDOUT: something hangs, and the memory has to stay.

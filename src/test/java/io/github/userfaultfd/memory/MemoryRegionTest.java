@@ -51,6 +51,7 @@ class MemoryRegionTest {
 
     @Test
     void buffersOfUpToTwoGigabytesAtAnyOffset() throws Exception {
+        Needs.addressesOf64Bits();
         long gib = 1L << 30;
         try (MemoryRegion region = MemoryRegion.anonymous(5 * gib)) {
             for (long offset : new long[] {0, 1, gib - 1, gib, 2 * gib + 7, 5 * gib - Integer.MAX_VALUE}) {

@@ -73,6 +73,10 @@ public final class Needs {
         return "root".equals(System.getProperty("user.name"));
     }
 
+    public static void addressesOf64Bits() {
+        assumeTrue(!"32".equals(System.getProperty("sun.arch.data.model")), "this JVM has addresses of 32 bits");
+    }
+
     public static void root() {
         assumeTrue(isRoot(), "not root");
     }

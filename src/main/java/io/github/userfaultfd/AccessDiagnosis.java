@@ -10,6 +10,9 @@ import java.util.List;
 /** Finds out why a userfaultfd could not be opened, and what would help. */
 final class AccessDiagnosis {
     private static final int CAP_SYS_PTRACE = 19;
+    private static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
+    private static final String GIVE_DEVICE = "docker run --device=/dev/userfaultfd, or the like";
+    private static final String PROFILE = "a profile that allows userfaultfd, or give the container /dev/userfaultfd";
 
     private AccessDiagnosis() {}
 
@@ -26,10 +29,11 @@ final class AccessDiagnosis {
 
     static String device(int errno) {
         return switch (errno) {
-            case Abi.ENOENT -> "there is no such device (it came with Linux 6.1; a container may hide it)";
+            case Abi.ENOENT -> "there is no such device (remedy: Linux 6.1 or newer; in a container " + GIVE_DEVICE + ")";
             case Abi.EACCES -> "the mode of the device node does not allow this user to open it"
                     + " (remedy: setfacl -m u:NAME:rw /dev/userfaultfd, or a udev rule)";
-            case Abi.EPERM -> "a device cgroup or a seccomp filter forbids it";
+            case Abi.EPERM -> "a device cgroup or a seccomp filter forbids it (remedy: " + GIVE_DEVICE
+                    + ", or a profile that allows it)";
             case Abi.EMFILE, Abi.ENFILE -> Errno.meaning(errno);
             default -> "the device does not work here";
         };
@@ -38,20 +42,31 @@ final class AccessDiagnosis {
     static String systemCall(int errno, boolean userModeOnly) {
         return switch (errno) {
             case Abi.EPERM -> notPermitted(userModeOnly);
-            case Abi.ENOSYS -> "the kernel was built without it, or a sandbox (gVisor, a seccomp filter) hides it";
+            case Abi.ENOSYS -> hidden(ProcFiles.line(SETTING).isPresent(), ProcFiles.statusHex("Seccomp") != 0);
             default -> Errno.meaning(errno);
         };
+    }
+
+    /** A kernel that was built with userfaultfd has the setting, since Linux 5.2; gVisor has neither. */
+    static String hidden(boolean built, boolean filtered) {
+        if (built) {
+            return filtered ? "a seccomp filter hides it (remedy: " + PROFILE + ")"
+                    : "a sandbox hides it from this process (remedy: leave it, or have it give /dev/userfaultfd)";
+        }
+        return "the kernel was built without it, or a sandbox (gVisor" + (filtered ? ", a seccomp filter" : "") + ") hides it"
+                + " (remedy: a kernel with CONFIG_USERFAULTFD, which gVisor's is not"
+                + (filtered ? ", and a profile that allows userfaultfd" : "") + ")";
     }
 
     /** The kernel itself says EPERM only to callers that want kernel faults too, fs/userfaultfd.c. */
     private static String notPermitted(boolean userModeOnly) {
         boolean capable = (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
-        boolean allowed = "1".equals(ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd").orElse("1"));
+        boolean allowed = "1".equals(ProcFiles.line(SETTING).orElse("1"));
         boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
         if (userModeOnly || capable || allowed) {
             return filtered
                     ? "a seccomp filter forbids it, as Docker's default profile does"
-                            + " (remedy: a profile that allows userfaultfd, or give the container /dev/userfaultfd)"
+                            + " (remedy: " + PROFILE + ")"
                     : "a security module of this system forbids it (remedy: SELinux and others name it in the audit log, and have a"
                             + " permission for userfaultfd)";
         }

@@ -15,11 +15,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /** Looks at everything the library depends on, by trying it, and says what to do about what is missing. */
 final class Doctor {
     static final String SELF_TEST = "Self-test";
     private static final int CAP_SYS_PTRACE = 19;
+
+    /** Between what was found and what to do about it, in the messages of a library that cannot be loaded. */
+    private static final Pattern ADVICE = Pattern.compile("; (?=(?:allow|build|give|name) )");
 
     private final Map<String, List<Finding>> sections = new LinkedHashMap<>();
 
@@ -57,9 +61,8 @@ final class Doctor {
     }
 
     private static Finding notLoaded(String words) {
-        int at = words.indexOf("; name ");
-        String found = at < 0 ? words : words.substring(0, at);
-        return Finding.no("native library", found, at < 0 ? "" : words.substring(at + 2));
+        String[] parts = ADVICE.split(words, 2);
+        return Finding.no("native library", parts[0], parts.length == 1 ? "" : parts[1]);
     }
 
     private static Finding unknown(String what) {
@@ -176,6 +179,10 @@ final class Doctor {
     private static List<Finding> memory(SystemSupport support) {
         List<Finding> found = new ArrayList<>();
         found.add(Finding.info("page size", support.pageSize() + " bytes"));
+        if (support.hugePages().isEmpty()) {
+            found.add(Finding.no("huge pages", "this system has none; other memory works without them",
+                    "a kernel that was built with CONFIG_HUGETLBFS, on a processor that has them"));
+        }
         support.hugePages().forEach((size, free) -> found.add(free > 0
                 ? Finding.yes("huge pages of " + (size >> 10) + " KiB", free + " free")
                 : Finding.no("huge pages of " + (size >> 10) + " KiB", "none free; other memory works without them",

@@ -4,14 +4,12 @@ package io.github.userfaultfd.child;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.OrdinaryUser;
 import io.github.userfaultfd.support.Trees;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Random;
@@ -22,7 +20,6 @@ import org.junit.jupiter.api.io.TempDir;
 /** What a user without any right can do, and what is said about the rest. */
 class OrdinaryUserTest {
     private static final Duration DEADLINE = Duration.ofSeconds(60);
-    private static final Path DEVICE = Path.of("/dev/userfaultfd");
 
     @TempDir
     Path scratch;
@@ -46,12 +43,6 @@ class OrdinaryUserTest {
         }
     }
 
-    private static void needsClosedDevice() throws Exception {
-        assumeTrue(Files.exists(DEVICE), "no " + DEVICE);
-        String mode = PosixFilePermissions.toString(Files.getPosixFilePermissions(DEVICE));
-        assumeTrue(mode.endsWith("---"), DEVICE + " is open to others, mode " + mode);
-    }
-
     @Test
     void faultsOfUserModeNeedNoRight() throws Exception {
         assertTrue(open(true, "AUTO").startsWith("opened: true\n"));
@@ -60,7 +51,7 @@ class OrdinaryUserTest {
 
     @Test
     void allFaultsNeedOneOfThreeRightsAndTheMessageNamesThem() throws Exception {
-        needsClosedDevice();
+        OrdinaryUser.needsClosedDevice();
         OrdinaryUser.needsClosedSetting();
         String output = open(false, "AUTO");
         assertSays(output.lines().findFirst().orElseThrow(), "errno 1: create with userModeOnly(false): EPERM, ",
@@ -73,7 +64,7 @@ class OrdinaryUserTest {
 
     @Test
     void theDeviceAloneNeedsItsMode() throws Exception {
-        needsClosedDevice();
+        OrdinaryUser.needsClosedDevice();
         String first = open(true, "DEVICE").lines().findFirst().orElseThrow();
         assertSays(first, "errno 13: create: EACCES, /dev/userfaultfd: EACCES, ",
                 "the mode of the device node does not allow this user to open it",

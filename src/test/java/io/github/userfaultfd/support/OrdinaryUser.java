@@ -4,6 +4,7 @@ package io.github.userfaultfd.support;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.internal.ProcFiles;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -17,6 +18,7 @@ public final class OrdinaryUser {
 
     /** They would leave a directory of that user in /tmp. */
     private static final String NO_PERFORMANCE_DATA = "-XX:-UsePerfData";
+    private static final Path DEVICE = Path.of("/dev/userfaultfd");
     private static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
 
     private final Path directory;
@@ -40,6 +42,13 @@ public final class OrdinaryUser {
     public static void needsClosedSetting() {
         String value = ProcFiles.line(SETTING).orElse("missing");
         assumeTrue(value.equals("0"), SETTING + " is " + value);
+    }
+
+    /** Skips where the device is not there, or open to others. */
+    public static void needsClosedDevice() throws IOException {
+        assumeTrue(Files.exists(DEVICE), "no " + DEVICE);
+        String mode = PosixFilePermissions.toString(Files.getPosixFilePermissions(DEVICE));
+        assumeTrue(mode.endsWith("---"), DEVICE + " is open to others, mode " + mode);
     }
 
     /** The temporary directory of the child JVMs. */

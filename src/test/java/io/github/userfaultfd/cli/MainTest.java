@@ -12,12 +12,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The commands, their exit codes and where they write to. */
@@ -72,6 +74,21 @@ class MainTest {
                 run("demo", "a", "b"));
         assertEquals(new Output(MISUSED, "", "userfaultfd: demo takes one FILE at most, not --fast\n" + usage),
                 run("demo", "--fast"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "'--socket s --memory m --twice', firecracker has no option --twice",
+        "'--socket s m', firecracker has no option m",
+        "'--socket s --memory', --memory needs a value",
+        "'--memory m --record', --record needs a value",
+        "'--socket s --once', firecracker needs --socket and --memory",
+        "'--memory m', firecracker needs --socket and --memory",
+        "'', firecracker needs --socket and --memory"})
+    void theHandlerOfMicroVmsNeedsASocketAndMemory(String arguments, String why) {
+        List<String> line = new ArrayList<>(List.of("firecracker"));
+        line.addAll(arguments.isEmpty() ? List.of() : List.of(arguments.split(" ")));
+        assertEquals(new Output(MISUSED, "", "userfaultfd: " + why + "\n" + run("help").out()), run(line.toArray(new String[0])));
     }
 
     @Test

@@ -16,22 +16,14 @@ import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import net.jpountz.lz4.LZ4FrameOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -71,18 +63,6 @@ class FirecrackerHandlerTest {
         }
     }
 
-    private static List<String> firecracker(Object... arguments) {
-        Path program = ChildJvm.root().resolve("target/test-native/fake_firecracker");
-        assertTrue(Files.exists(program), () -> program + " is not there; 'make test' builds it");
-        List<String> command = new ArrayList<>(List.of(program.toString()));
-        Arrays.stream(arguments).map(Object::toString).forEach(command::add);
-        return command;
-    }
-
-    private static void assertRight(Object... arguments) throws Exception {
-        assertEquals("right\n", ChildJvm.run(DEADLINE, firecracker(arguments)).assertExit(0).output());
-    }
-
     /** The end of a process is noticed a moment after it. */
     private static void assertNobodyIsServed(FirecrackerHandler handler) {
         Soon.assertTrue(() -> handler.served().isEmpty(), () -> handler.served().toString());
@@ -94,19 +74,8 @@ class FirecrackerHandlerTest {
         return vm;
     }
 
-    /** Each eight bytes tell where they are. */
     private Path memory(long pageSize, int pages) throws IOException {
-        Path file = directory.resolve("memory");
-        ByteBuffer page = ByteBuffer.allocate((int) pageSize).order(ByteOrder.nativeOrder());
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            for (long at = 0; at < (2L * pages + 1) * pageSize; at += pageSize) {
-                for (page.clear(); page.hasRemaining();) {
-                    page.putLong((at + page.position()) * 0x9E3779B97F4A7C15L | 1);
-                }
-                channel.write(page.flip(), at);
-            }
-        }
-        return file;
+        return FakeFirecracker.memory(directory, pageSize, pages);
     }
 
     private FirecrackerHandler handler(PageLoader loader) throws IOException {
@@ -118,7 +87,7 @@ class FirecrackerHandlerTest {
     void aRestoreOfEachVersion(int version) throws Exception {
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
                 FirecrackerHandler handler = handler(loader)) {
-            assertRight(socket, version, PAGE, PAGES);
+            FakeFirecracker.assertRight(socket, version, PAGE, PAGES);
             ServedProcess vm = awaitEnd();
             assertTrue(vm.hasEnded());
             assertEquals(2 * PAGES / 5, vm.stats().removedPages());
@@ -132,8 +101,8 @@ class FirecrackerHandlerTest {
     void inPiecesWithUnknownFieldsTwoDescriptorsAndAChild() throws Exception {
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES));
                 FirecrackerHandler handler = handler(loader)) {
-            assertRight(socket, 12, PAGE, PAGES, "pieces", "extra");
-            assertRight(socket, 12, PAGE, PAGES, "fork");
+            FakeFirecracker.assertRight(socket, 12, PAGE, PAGES, "pieces", "extra");
+            FakeFirecracker.assertRight(socket, 12, PAGE, PAGES, "fork");
             // The child's service ends a moment after it: nothing but a failed probe tells of its end.
             assertNobodyIsServed(handler);
         }
@@ -148,7 +117,7 @@ class FirecrackerHandlerTest {
         int restores = 100;
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, 40)); FirecrackerHandler handler = handler(loader)) {
             for (int i = 0; i < 10; i++) {
-                assertRight(socket, 12, PAGE, 40);
+                FakeFirecracker.assertRight(socket, 12, PAGE, 40);
                 awaitEnd();
             }
             Soon.assertEquals(1, FirecrackerHandlerTest::threads, "the listener's thread");
@@ -157,12 +126,12 @@ class FirecrackerHandlerTest {
             for (int i = 0; i < restores / 2; i++) {
                 CompletableFuture<Void> other = CompletableFuture.runAsync(() -> {
                     try {
-                        assertRight(socket, 12, PAGE, 40);
+                        FakeFirecracker.assertRight(socket, 12, PAGE, 40);
                     } catch (Exception e) {
                         throw new IllegalStateException(e);
                     }
                 });
-                assertRight(socket, 6, PAGE, 40);
+                FakeFirecracker.assertRight(socket, 6, PAGE, 40);
                 other.get();
             }
             for (int i = 0; i < restores; i++) {
@@ -185,7 +154,7 @@ class FirecrackerHandlerTest {
                 FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(loader)
                         .start(), new Observer())) {
             for (int version : new int[] {11, 12}) {
-                assertRight(socket, version, HugePages.SIZE, pages);
+                FakeFirecracker.assertRight(socket, version, HugePages.SIZE, pages);
                 ServedProcess vm = awaitEnd();
                 assertEquals(0, vm.stats().failedPages());
                 assertEquals(2, vm.stats().removedPages());
@@ -215,12 +184,11 @@ class FirecrackerHandlerTest {
                 }
             };
             try (FirecrackerHandler handler = handler(loader)) {
-                ChildJvm.Result result = ChildJvm.run(DEADLINE, firecracker(socket, 12, PAGE, PAGES));
-                assertEquals(128 + 9, result.exit(), result.output());
+                FakeFirecracker.assertKilled(socket, PAGES);
                 ServedProcess vm = awaitEnd();
                 assertEquals(10 * PAGE, vm.failure().orElseThrow().offset());
                 // Fewer pages: never touches the bad one.
-                assertRight(socket, 12, PAGE, 4);
+                FakeFirecracker.assertRight(socket, 12, PAGE, 4);
                 assertNobodyIsServed(handler);
             }
         }
@@ -230,13 +198,11 @@ class FirecrackerHandlerTest {
     void aClosedHandlerEndsAVmThatCouldOnlyFreeze() throws Exception {
         try (PageLoaders.Closeable loader = PageLoaders.file(memory(PAGE, PAGES))) {
             FirecrackerHandler handler = handler(loader);
-            Process vm = new ProcessBuilder(firecracker(socket, 12, PAGE, PAGES, "half")).start();
+            Process vm = FakeFirecracker.startWithMissingPages(socket, PAGES);
             try {
-                assertEquals("half", vm.inputReader().readLine());
                 handler.close();
                 handler.close();
-                assertTrue(vm.waitFor(DEADLINE.toMillis(), TimeUnit.MILLISECONDS));
-                assertEquals(128 + 9, vm.exitValue());
+                FakeFirecracker.assertEnded(vm);
                 assertFalse(Files.exists(socket));
                 assertEquals(1, ended.size());
             } finally {
@@ -309,7 +275,7 @@ class FirecrackerHandlerTest {
             assertRefused("this very JVM", "[" + good + "]", fd);
             ProcessState.assertDescriptors(descriptors);
             assertNobodyIsServed(handler);
-            assertRight(socket, 12, PAGE, 20);
+            FakeFirecracker.assertRight(socket, 12, PAGE, 20);
         }
     }
 
@@ -335,51 +301,5 @@ class FirecrackerHandlerTest {
                 client.receive(ByteBuffer.allocate(1), none);
             }
         }
-    }
-
-    @Test
-    void asACommandWithATrace() throws Exception {
-        Path file = memory(PAGE, PAGES);
-        Path trace = directory.resolve("trace");
-        String recording = command(file, "--record", trace.toString());
-        assertTrue(recording.contains("runs"), recording);
-        assertTrue(TouchTrace.read(trace).bytes() > PAGES * PAGE);
-        String replaying = command(file, "--prefetch", trace.toString());
-        assertTrue(replaying.contains("prefetch of TouchTrace"), replaying);
-        assertFalse(replaying.contains(" 0 of them ahead"), replaying);
-    }
-
-    @Test
-    void asACommandWithCompressedMemory() throws Exception {
-        Path file = memory(PAGE, PAGES);
-        Path compressed = directory.resolve("memory.zst");
-        assertEquals(0, new ChildJvm().run(DEADLINE, "io.github.userfaultfd.cli.Main", "compress", file.toString(),
-                compressed.toString(), "1").assertExit(0).output().indexOf(compressed + ": "));
-        assertTrue(command(compressed).contains("memory from " + compressed + ", " + Files.size(file) + " bytes"));
-        Path lz4 = directory.resolve("memory.lz4");
-        try (OutputStream out = new LZ4FrameOutputStream(Files.newOutputStream(lz4), LZ4FrameOutputStream.BLOCKSIZE.SIZE_64KB)) {
-            Files.copy(file, out);
-        }
-        assertTrue(command(lz4).contains("memory from " + lz4 + ", " + Files.size(file) + " bytes"));
-    }
-
-    private String command(Path file, String... more) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of("firecracker", "--socket", socket.toString(), "--memory",
-                file.toString(), "--once"));
-        arguments.addAll(List.of(more));
-        CompletableFuture<ChildJvm.Result> command = CompletableFuture.supplyAsync(() -> {
-            try {
-                return new ChildJvm().run(DEADLINE, "io.github.userfaultfd.cli.Main", arguments.toArray(new String[0]));
-            } catch (Exception e) {
-                throw new IllegalStateException(e);
-            }
-        });
-        Soon.assertTrue(() -> Files.exists(socket) || command.isDone(), () -> "there is no " + socket);
-        assertRight(socket, 12, PAGE, PAGES, "late");
-        String output = command.get().assertExit(0).output();
-        assertTrue(output.contains("listening at " + socket), output);
-        assertTrue(output.contains("ended: "), output);
-        assertFalse(Files.exists(socket));
-        return output;
     }
 }

@@ -6,13 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import java.io.EOFException;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.URI;
 import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
@@ -24,8 +19,6 @@ import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Random;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -109,65 +102,9 @@ class PageLoadersTest {
         }
     }
 
-    /** Answers as its mode says. */
-    private final class Server implements AutoCloseable {
-        private final HttpServer server;
-        private final ExecutorService threads = Executors.newCachedThreadPool();
-        private volatile String mode = "good";
-
-        Server() throws IOException {
-            server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-            server.setExecutor(threads);
-            server.createContext("/", this::answer);
-            server.start();
-        }
-
-        URI uri() {
-            return URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/memory");
-        }
-
-        private void answer(HttpExchange exchange) throws IOException {
-            try (exchange) {
-                String[] range = exchange.getRequestHeaders().getFirst("Range").replace("bytes=", "").split("-");
-                int from = Integer.parseInt(range[0]);
-                int to = Integer.parseInt(range[1]);
-                String version = mode.contains("changed") ? "two" : "one";
-                if (!mode.contains("undated")) {
-                    exchange.getResponseHeaders().set(mode.contains("untagged") ? "Last-Modified" : "ETag", version);
-                }
-                if (!mode.equals("unknown length")) {
-                    exchange.getResponseHeaders().set("Content-Range", switch (mode) {
-                        case "negative length" -> "bytes " + from + "-" + to + "/-5";
-                        case "no length" -> "bytes " + from + "-" + to + "/*";
-                        case "empty" -> "bytes " + from + "-" + to + "/0";
-                        case "longer untagged undated" -> "bytes " + from + "-" + to + "/" + (SIZE + 1);
-                        case "elsewhere" -> "bytes " + (from + 1) + "-" + (to + 1) + "/" + SIZE;
-                        default -> "bytes " + from + "-" + to + "/" + SIZE;
-                    });
-                }
-                byte[] part = Arrays.copyOfRange(content, from, mode.equals("short") ? to : to + 1);
-                if (mode.equals("silent")) {
-                    try {
-                        Thread.sleep(Long.MAX_VALUE);
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                    }
-                }
-                exchange.sendResponseHeaders(mode.equals("whole") ? 200 : mode.equals("gone") ? 404 : 206, part.length);
-                exchange.getResponseBody().write(part);
-            }
-        }
-
-        @Override
-        public void close() {
-            server.stop(0);
-            threads.shutdownNow();
-        }
-    }
-
     @Test
     void httpRanges() throws Exception {
-        try (Server server = new Server()) {
+        try (RangeServer server = new RangeServer(content)) {
             PageLoader loader = PageLoaders.http(server.uri(), TIMEOUT);
             assertEquals(SIZE, loader.size());
             assertLoads(loader, 0, 4096);
@@ -207,7 +144,7 @@ class PageLoadersTest {
 
     @Test
     void httpWithoutTags() throws Exception {
-        try (Server server = new Server()) {
+        try (RangeServer server = new RangeServer(content)) {
             for (String[] each : new String[][] {{"untagged", "untagged changed"},
                 {"untagged undated", "longer untagged undated"}}) {
                 server.mode = each[0];

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -112,6 +113,17 @@ public final class ChildJvm {
                 process.descendants().forEach(ProcessHandle::destroyForcibly);
                 process.destroyForcibly().onExit().join();
             }
+        }
+    }
+
+    /** The next line of a process that runs on; SIGKILL after the deadline ends the wait, and the answer is null. */
+    public static String readLine(Duration deadline, Process process) throws IOException {
+        CompletableFuture<Void> end = CompletableFuture.runAsync(process::destroyForcibly,
+                CompletableFuture.delayedExecutor(deadline.toMillis() * PATIENCE, TimeUnit.MILLISECONDS));
+        try {
+            return process.inputReader(StandardCharsets.UTF_8).readLine();
+        } finally {
+            end.cancel(false);
         }
     }
 

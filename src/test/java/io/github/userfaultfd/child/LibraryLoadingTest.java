@@ -8,10 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Mounts;
 import io.github.userfaultfd.support.Trees;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -21,6 +18,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
@@ -232,47 +230,48 @@ class LibraryLoadingTest {
         Files.setPosixFilePermissions(tmpdir, PosixFilePermissions.fromString("rwxrwxrwx"));
         Set<String> modes = ConcurrentHashMap.newKeySet();
         AtomicBoolean stop = new AtomicBoolean();
-        Thread watcher = new Thread(() -> {
+        FutureTask<Void> watch = new FutureTask<>(() -> {
             while (!stop.get()) {
                 modes.addAll(modesOfDirectories());
             }
+            return null;
         });
+        Thread watcher = new Thread(watch);
         watcher.start();
         try {
-            for (int i = 0; i < 20 && modes.isEmpty(); i++) {
+            for (int i = 0; i < 20 && modes.isEmpty() && !watch.isDone(); i++) {
                 load(child(), 0);
             }
         } finally {
             stop.set(true);
             watcher.join();
         }
+        watch.get(); // or what ended it
         assertEquals(Set.of("rwx------"), modes);
     }
 
-    private Set<String> modesOfDirectories() {
-        try {
-            Set<String> modes = new HashSet<>();
-            for (String each : Trees.names(tmpdir)) {
+    private Set<String> modesOfDirectories() throws IOException {
+        Set<String> modes = new HashSet<>();
+        for (String each : Trees.names(tmpdir)) {
+            try {
                 modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(tmpdir.resolve(each))));
+            } catch (NoSuchFileException e) {
+                continue; // It was deleted between the list and the look, as it has to be.
             }
-            return modes;
-        } catch (NoSuchFileException e) {
-            return Set.of(); // It was deleted between the list and the look, as it has to be.
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
+        return modes;
     }
 
     @Test
     void theFileIsGoneWhileTheProgramRunsAndAfterItWasKilled() throws Exception {
         Process process = new ProcessBuilder(child().command(LoadLibrary.class.getName(), tmpdir.toString(), "wait"))
                 .redirectErrorStream(true).start();
-        try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
+        try {
             StringBuilder output = new StringBuilder();
-            String line = reader.readLine();
+            String line = ChildJvm.readLine(DEADLINE, process);
             while (line != null && !line.equals("ready")) {
                 output.append(line).append('\n');
-                line = reader.readLine();
+                line = ChildJvm.readLine(DEADLINE, process);
             }
             assertEquals("ready", line, output::toString);
             String maps = Files.readString(Path.of("/proc/" + process.pid() + "/maps"));

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -45,10 +47,8 @@ class RedisLoaderTest {
         int port = freePort();
         process = new ProcessBuilder("redis-server", "--port", Integer.toString(port), "--bind", "127.0.0.1", "--save", "", "--dir",
                 directory.toString()).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-        while (!Files.readString(log).contains("Ready to accept connections")) {
-            assertTrue(process.isAlive(), Files.readString(log));
-            Thread.sleep(10);
-        }
+        Soon.assertTrue(() -> said(log).contains("Ready to accept connections") || !process.isAlive(), () -> said(log));
+        assertTrue(process.isAlive(), () -> said(log));
         server = URI.create("redis://127.0.0.1:" + port);
         new Random(5).nextBytes(content);
         store(client -> {
@@ -57,6 +57,14 @@ class RedisLoaderTest {
                 client.set(key(i), Arrays.copyOfRange(content, i * PIECE, Math.min(SIZE, (i + 1) * PIECE)));
             }
         });
+    }
+
+    private static String said(Path log) {
+        try {
+            return Files.readString(log);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** One that nobody had a moment ago: Redis cannot choose by itself. */

@@ -11,6 +11,7 @@ import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.nio.file.Files;
 
 /**
  * Memory of one kind, whose pages are all missing: from {@link MemoryRegion} where that has the kind, mapped by the test
@@ -143,7 +144,7 @@ final class TestMemory implements AutoCloseable {
 
     /** Where the system makes huge pages of its own accord, neighbours would be filled in together. */
     private TestMemory withoutHugePages() {
-        if (!kind.isHuge()) {
+        if (!kind.isHuge() && Files.exists(ThpSupport.DIRECTORY)) {
             Faults.ok(Faults.madvise(address, length, Faults.MADV_NOHUGEPAGE));
         }
         return this;

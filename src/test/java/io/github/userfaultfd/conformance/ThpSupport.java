@@ -7,7 +7,8 @@ import java.nio.file.Path;
 
 /** Transparent huge pages: their size, and how much of a mapping consists of them. */
 final class ThpSupport {
-    static final Path SIZE = Path.of("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+    static final Path DIRECTORY = Path.of("/sys/kernel/mm/transparent_hugepage");
+    static final Path SIZE = DIRECTORY.resolve("hpage_pmd_size");
     private static final int HEX = 16;
 
     private ThpSupport() {}

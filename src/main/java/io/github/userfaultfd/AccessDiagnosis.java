@@ -4,12 +4,12 @@ package io.github.userfaultfd;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.internal.ProcFiles;
+import io.github.userfaultfd.internal.Tracing;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Finds out why a userfaultfd could not be opened, and what would help. */
 final class AccessDiagnosis {
-    private static final int CAP_SYS_PTRACE = 19;
     private static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
     private static final String GIVE_DEVICE = "docker run --device=/dev/userfaultfd, or the like";
     private static final String PROFILE = "a profile that allows userfaultfd, or give the container /dev/userfaultfd";
@@ -60,17 +60,23 @@ final class AccessDiagnosis {
 
     /** The kernel itself says EPERM only to callers that want kernel faults too, fs/userfaultfd.c. */
     private static String notPermitted(boolean userModeOnly) {
-        boolean capable = (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
         boolean allowed = "1".equals(ProcFiles.line(SETTING).orElse("1"));
         boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
-        if (userModeOnly || capable || allowed) {
-            return filtered
+        return notPermitted(userModeOnly, Tracing.here(), allowed, filtered);
+    }
+
+    static String notPermitted(boolean userModeOnly, Tracing tracing, boolean allowed, boolean filtered) {
+        boolean entitled = tracing == Tracing.ALLOWED || allowed;
+        if (userModeOnly || entitled) {
+            return (filtered
                     ? "a seccomp filter forbids it, as Docker's default profile does"
                             + " (remedy: " + PROFILE + ")"
                     : "a security module of this system forbids it (remedy: SELinux and others name it in the audit log, and have a"
-                            + " permission for userfaultfd)";
+                            + " permission for userfaultfd)")
+                    + (entitled ? "" : "; before Linux 5.11 it may be vm.unprivileged_userfaultfd=0, too");
         }
-        return "this process lacks CAP_SYS_PTRACE, and vm.unprivileged_userfaultfd is 0"
+        return (tracing == Tracing.FORBIDDEN ? "this process lacks CAP_SYS_PTRACE" : "this process has CAP_SYS_PTRACE " + tracing)
+                + ", and vm.unprivileged_userfaultfd is 0"
                 + " (remedy: userModeOnly(true), or the capability, or sysctl vm.unprivileged_userfaultfd=1)"
                 + (filtered ? "; a seccomp filter is active, too, and may forbid it whatever the rights are" : "");
     }

@@ -4,6 +4,7 @@ package io.github.userfaultfd;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.Tracing;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.EnumSet;
@@ -166,7 +167,7 @@ public final class UffdBuilder {
             return new UnsupportedIoctlsException(created.get(Abi.CREATED_MISSING_IOCTLS), created.get(Abi.CREATED_IOCTLS));
         }
         if (errno == Abi.EPERM && features.contains(Feature.EVENT_FORK)) {
-            return new UffdException("create", errno, "", "feature EVENT_FORK needs CAP_SYS_PTRACE, which this process does not have");
+            return new UffdException("create", errno, "", "feature EVENT_FORK needs CAP_SYS_PTRACE; this process has it: " + Tracing.here());
         }
         return new UffdException("create", errno, "with features " + features, "the kernel refused the handshake (UFFDIO_API)");
     }

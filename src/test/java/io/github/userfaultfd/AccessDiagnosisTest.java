@@ -4,6 +4,7 @@ package io.github.userfaultfd;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Tracing;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -21,6 +22,19 @@ class AccessDiagnosisTest {
                 + " (remedy: a kernel with CONFIG_USERFAULTFD, which gVisor's is not)"})
     void theCallIsNotThere(boolean built, boolean filtered, String diagnosis) {
         assertEquals(diagnosis, AccessDiagnosis.hidden(built, filtered));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "false | FORBIDDEN | this process lacks CAP_SYS_PTRACE, and vm.unprivileged_userfaultfd is 0",
+        "false | ONLY_IN_NAMESPACE | this process has CAP_SYS_PTRACE only in a user namespace of its own, which does not count,"
+                + " and vm.unprivileged_userfaultfd is 0",
+        "false | ALLOWED | a security module of this system forbids it",
+        "true | FORBIDDEN | a security module of this system forbids it; before Linux 5.11 it may be vm.unprivileged_userfaultfd=0, too",
+        "true | ALLOWED | a security module of this system forbids it"})
+    void theCallIsNotPermitted(boolean userModeOnly, Tracing tracing, String cause) {
+        String diagnosis = AccessDiagnosis.notPermitted(userModeOnly, tracing, false, false);
+        assertEquals(cause, diagnosis.replaceFirst(" \\(remedy: ([^()]|\\([^()]*\\))*\\)", ""));
     }
 
     @Test

@@ -7,11 +7,12 @@ import io.github.userfaultfd.OpenMethod;
 import io.github.userfaultfd.SystemSupport;
 import io.github.userfaultfd.internal.NativeLibrary;
 import io.github.userfaultfd.internal.ProcFiles;
+import io.github.userfaultfd.internal.Tracing;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -19,44 +20,54 @@ import java.util.regex.Pattern;
 
 /** Looks at everything the library depends on, by trying it, and says what to do about what is missing. */
 final class Doctor {
-    static final String SELF_TEST = "Self-test";
-    private static final int CAP_SYS_PTRACE = 19;
+    /** The parts of the report: a title for people, and the constant's name in lower case for programs. */
+    enum Section {
+        SYSTEM("System"), PROCESS("This process"), LIBRARY("Native library"), OPENING("Opening a userfaultfd"), FEATURES("Features"),
+        IOCTLS("Ioctls"), MEMORY("Memory"), SELF_TEST("Self-test");
+
+        final String title;
+
+        Section(String title) {
+            this.title = title;
+        }
+    }
 
     /** Between what was found and what to do about it, in the messages of a library that cannot be loaded. */
     private static final Pattern ADVICE = Pattern.compile("; (?=(?:allow|build|give|name) )");
 
-    private final Map<String, List<Finding>> sections = new LinkedHashMap<>();
+    private final Map<Section, List<Finding>> sections = new EnumMap<>(Section.class);
 
     private Doctor() {}
 
     /** {@return what was found, by section, in the order of reading} */
-    static Map<String, List<Finding>> examine() {
+    static Map<Section, List<Finding>> examine() {
         Doctor doctor = new Doctor();
-        doctor.sections.put("System", system());
-        doctor.sections.put("This process", process());
+        doctor.sections.put(Section.SYSTEM, system());
+        doctor.sections.put(Section.PROCESS, process());
         Finding library;
         try {
             SystemSupport support = SystemSupport.probe();
             library = Finding.yes("native library", "loaded from " + NativeLibrary.loadedFrom());
-            doctor.sections.put("Native library", List.of(library));
+            doctor.sections.put(Section.LIBRARY, List.of(library));
             doctor.examine(support);
         } catch (LinkageError e) {
-            doctor.sections.put("Native library", List.of(notLoaded(Main.words(Main.cause(e)))));
+            doctor.sections.put(Section.LIBRARY, List.of(notLoaded(Main.words(Main.cause(e)))));
         }
         return doctor.sections;
     }
 
     /** {@return whether paging works: at least one way of the self-test} */
-    static boolean works(Map<String, List<Finding>> sections) {
-        return sections.getOrDefault(SELF_TEST, List.of()).stream().anyMatch(Finding::isYes);
+    static boolean works(Map<Section, List<Finding>> sections) {
+        return sections.getOrDefault(Section.SELF_TEST, List.of()).stream()
+                .anyMatch(each -> each.isYes() && each.name().startsWith(SelfTest.PAGING));
     }
 
     private void examine(SystemSupport support) {
-        sections.put("Opening a userfaultfd", support.attempts().stream().map(Doctor::attempt).toList());
-        sections.put("Features", support.canOpen() ? features(support) : List.of(unknown("features")));
-        sections.put("Ioctls", support.canOpen() ? ioctls(support) : List.of(unknown("ioctls")));
-        sections.put("Memory", memory(support));
-        sections.put(SELF_TEST, support.canOpen() ? SelfTest.run(support)
+        sections.put(Section.OPENING, support.attempts().stream().map(Doctor::attempt).toList());
+        sections.put(Section.FEATURES, support.canOpen() ? features(support) : List.of(unknown("features")));
+        sections.put(Section.IOCTLS, support.canOpen() ? ioctls(support) : List.of(unknown("ioctls")));
+        sections.put(Section.MEMORY, memory(support));
+        sections.put(Section.SELF_TEST, support.canOpen() ? SelfTest.run(support)
                 : List.of(Finding.no("paging", "nothing to try it with: no userfaultfd can be opened, see above")));
     }
 
@@ -109,7 +120,6 @@ final class Doctor {
     }
 
     private static List<Finding> process() {
-        boolean capable = (ProcFiles.statusHex("CapEff") >>> CAP_SYS_PTRACE & 1) != 0;
         String seccomp = switch ((int) ProcFiles.statusHex("Seccomp")) {
             case 0 -> "none";
             case 1 -> "strict";
@@ -117,7 +127,7 @@ final class Doctor {
         };
         String user = ProcFiles.field("/proc/thread-self/status", "Uid").map(each -> each.split("\\s+")[1]).orElse("not known");
         return List.of(Finding.info("user", System.getProperty("user.name") + ", effective uid " + user),
-                Finding.info("CAP_SYS_PTRACE", capable ? "yes" : "no"), Finding.info("seccomp", seccomp),
+                Finding.info("CAP_SYS_PTRACE", Tracing.here()), Finding.info("seccomp", seccomp),
                 Finding.info("vm.unprivileged_userfaultfd", ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd")
                         .orElse("the kernel does not have the setting")));
     }
@@ -138,7 +148,8 @@ final class Doctor {
                         "another kernel"));
                 continue;
             }
-            found.add(granted.contains(each) ? Finding.yes(each.name(), "Linux " + each.since())
+            String right = each == Feature.EVENT_FORK && Tracing.here() != Tracing.ALLOWED ? "; needs CAP_SYS_PTRACE" : "";
+            found.add(granted.contains(each) ? Finding.yes(each.name(), "Linux " + each.since() + right)
                     : Finding.no(each.name(), "missing; " + without(each), kernelOf(each.since())));
         }
         String names = Feature.names(support.rawFeatures());

@@ -3,6 +3,7 @@ package io.github.userfaultfd.cli;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -13,11 +14,14 @@ import java.util.Map;
 
 /** The doctor's findings for people and for programs. */
 final class DoctorReport {
+    /** Of the form of the answer for programs: counted up when something in it goes or is renamed. */
+    private static final int VERSION = 1;
+
     private DoctorReport() {}
 
-    static void text(Map<String, List<Finding>> sections, PrintStream out) {
-        sections.forEach((title, findings) -> {
-            out.println(title);
+    static void text(Map<Doctor.Section, List<Finding>> sections, PrintStream out) {
+        sections.forEach((section, findings) -> {
+            out.println(section.title);
             int width = findings.stream().mapToInt(each -> each.name().length()).max().orElse(0);
             for (Finding each : findings) {
                 String sign = switch (each.answer()) {
@@ -36,21 +40,24 @@ final class DoctorReport {
     }
 
     /** The first thing that is missing on the way to a page. */
-    private static String reason(Map<String, List<Finding>> sections) {
-        List<Finding> library = sections.get("Native library");
-        return sections.containsKey(Doctor.SELF_TEST) && library.stream().allMatch(Finding::isYes)
-                ? sections.get("Opening a userfaultfd").stream().anyMatch(Finding::isYes)
+    private static String reason(Map<Doctor.Section, List<Finding>> sections) {
+        List<Finding> library = sections.get(Doctor.Section.LIBRARY);
+        return sections.containsKey(Doctor.Section.SELF_TEST) && library.stream().allMatch(Finding::isYes)
+                ? sections.get(Doctor.Section.OPENING).stream().anyMatch(Finding::isYes)
                         ? "a userfaultfd opens, but the self-test fails" : "no userfaultfd can be opened"
                 : "the native library cannot be loaded";
     }
 
-    static void json(Map<String, List<Finding>> sections, PrintStream out) throws IOException {
+    static void json(Map<Doctor.Section, List<Finding>> sections, PrintStream out) throws IOException {
         StringWriter text = new StringWriter();
         try (JsonGenerator json = new JsonFactory().createGenerator(text).setPrettyPrinter(new DefaultPrettyPrinter())) {
+            json.enable(JsonWriteFeature.ESCAPE_NON_ASCII.mappedFeature()); // whatever the charset of the output is
             json.writeStartObject();
+            json.writeNumberField("version", VERSION);
             json.writeBooleanField("works", Doctor.works(sections));
-            for (Map.Entry<String, List<Finding>> section : sections.entrySet()) {
-                json.writeArrayFieldStart(section.getKey());
+            json.writeObjectFieldStart("sections");
+            for (Map.Entry<Doctor.Section, List<Finding>> section : sections.entrySet()) {
+                json.writeArrayFieldStart(section.getKey().name().toLowerCase(Locale.ROOT));
                 for (Finding each : section.getValue()) {
                     json.writeStartObject();
                     json.writeStringField("name", each.name());
@@ -63,6 +70,7 @@ final class DoctorReport {
                 }
                 json.writeEndArray();
             }
+            json.writeEndObject();
             json.writeEndObject();
         }
         out.println(text);

@@ -89,7 +89,7 @@ public final class Main {
             return 0;
         } catch (Exception | LinkageError e) {
             err.println("userfaultfd: " + command + ": " + words(cause(e)));
-            if (e.getCause() instanceof NoClassDefFoundError) {
+            if (e instanceof NoClassDefFoundError || e.getCause() instanceof NoClassDefFoundError) {
                 err.println("java -jar looks at no other class path; java -cp JAR:JAR " + Main.class.getName() + " " + command
                         + " does");
             }
@@ -98,7 +98,7 @@ public final class Main {
     }
 
     private static boolean doctor(boolean json, PrintStream out) throws IOException {
-        Map<String, List<Finding>> sections = Doctor.examine();
+        Map<Doctor.Section, List<Finding>> sections = Doctor.examine();
         if (json) {
             DoctorReport.json(sections, out);
         } else {

@@ -5,6 +5,7 @@ import io.github.userfaultfd.SystemSupport;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.FailurePolicy;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
@@ -16,6 +17,8 @@ import java.util.List;
 
 /** Pages and tracks small regions each way that there is, and compares every byte. */
 final class SelfTest {
+    /** How the names of the findings about paging begin. */
+    static final String PAGING = "paging of ";
     private static final int PAGES = 64;
     private static final int HUGE_PAGES = 1;
 
@@ -47,7 +50,7 @@ final class SelfTest {
     }
 
     private static Finding paging(FaultEngine engine, String kind, Memory memory) {
-        String name = "paging of " + kind + ", " + engine;
+        String name = PAGING + kind + ", " + engine;
         try (MemoryRegion region = memory.make(); MemoryRegion source = MemoryRegion.anonymous(region.size())) {
             int length = (int) region.size();
             ByteBuffer expected = source.asByteBuffer(0, length);
@@ -55,13 +58,13 @@ final class SelfTest {
                 expected.putLong(at, at * 0x9E3779B97F4A7C15L);
             }
             try (Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).engine(engine)
-                    .faultAround(region.pageSize()).start()) {
+                    .faultAround(region.pageSize()).onFailure(FailurePolicy.FILL).start()) {
                 int wrong = region.asByteBuffer(0, length).mismatch(expected);
                 pager.check();
                 return wrong >= 0 ? Finding.no(name, "wrong byte at offset " + wrong + ", please report it")
                         : Finding.yes(name, "every byte of " + pager.stats().pages() + " pages right");
             }
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             return Finding.no(name, Main.words(e));
         }
     }

@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
@@ -42,7 +43,12 @@ class DoctorForProgramsTest {
                             works.add(json.getBooleanValue());
                         }
                         case START_ARRAY -> sections.add(json.currentName());
-                        case START_OBJECT -> findings.add(new HashMap<>());
+                        case START_OBJECT -> {
+                            if (!Objects.equals(json.currentName(), "sections")) {
+                                findings.add(new HashMap<>());
+                            }
+                        }
+                        case VALUE_NUMBER_INT -> assertEquals("version 1", json.currentName() + " " + json.getIntValue());
                         case VALUE_STRING -> findings.get(findings.size() - 1).put(json.currentName(), json.getText());
                         default -> { }
                     }
@@ -60,8 +66,7 @@ class DoctorForProgramsTest {
     void whereAllIsThere() throws Exception {
         Report report = Report.of(new ChildJvm(), 0);
         assertEquals(List.of(true), report.works());
-        assertEquals(List.of("System", "This process", "Native library", "Opening a userfaultfd", "Features", "Ioctls", "Memory",
-                "Self-test"), report.sections());
+        assertEquals(List.of("system", "process", "library", "opening", "features", "ioctls", "memory", "self_test"), report.sections());
         assertTrue(report.findings().size() > 40, report::toString);
         for (Map<String, String> each : report.findings()) {
             assertNotNull(each.get("name"), report::toString);

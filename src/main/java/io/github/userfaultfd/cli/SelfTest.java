@@ -62,7 +62,7 @@ final class SelfTest {
                 int wrong = region.asByteBuffer(0, length).mismatch(expected);
                 pager.check();
                 return wrong >= 0 ? Finding.no(name, "wrong byte at offset " + wrong + ", please report it")
-                        : Finding.yes(name, "every byte of " + pager.stats().pages() + " pages right");
+                        : Finding.yes(name, "every byte of " + length / region.pageSize() + " pages right");
             }
         } catch (IOException | RuntimeException e) {
             return Finding.no(name, Main.words(e));

@@ -251,7 +251,7 @@ api-check: target/.jar
 # system's own apt uses, once; without a network it fails and says so. Slow processors first, so that none is left alone at the end.
 # The short one leaves out the tests that start many JVMs or repeat much, and the ordinary user.
 MATRIX = 7.2:riscv64:25 7.3:arm64:17 5.10:amd64:17 6.12:amd64:17 7.3:amd64:25
-MATRIX_FULL = 7.2:s390x:17 6.1:ppc64el:17 7.3-16k:arm64:17 6.1:armhf:17 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 $(MATRIX) \
+MATRIX_FULL = 7.2:s390x:17 6.1:ppc64el:17 7.3-16k:arm64:17 5.10:arm64:17 6.1:arm64:17 6.12:arm64:25 $(MATRIX) \
   6.1:amd64:25 6.18:amd64:17 7.0:amd64:17 7.2:amd64:25
 MATRIX_SHORT_TESTS = FeatureTest UffdBuilderTest UffdTest internal.LibcTest memory paging.KernelAccessTest paging.PagerFailureTest \
   snapshot.LiveSnapshotTest $(addprefix conformance.,ApiTest BehaviourOfSystemsTest ErrorsTest MinorTest MmapChangingTest MoveTest \

@@ -18,6 +18,7 @@ import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Crew;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -51,6 +52,8 @@ class PagingChildTest {
 
     /** 100,000 faults by four threads while the collector is asked to run in a loop. */
     static final class Storm {
+        private static final int READERS = 4;
+
         public static void main(String[] arguments) throws Exception {
             FaultEngine engine = FaultEngine.valueOf(arguments[0]);
             long pages = 10_000;
@@ -75,20 +78,17 @@ class PagingChildTest {
                     try (MemoryRegion region = MemoryRegion.anonymous(pages * PAGE);
                             Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size()))
                                     .engine(engine).faultAround(PAGE).start()) {
-                        Thread[] readers = new Thread[4];
-                        for (int i = 0; i < readers.length; i++) {
-                            long first = i;
-                            readers[i] = new Thread(() -> {
-                                for (long page = first; page < pages; page += readers.length) {
-                                    if (region.asByteBuffer(page * PAGE, 8).getLong(0) != page * 0x9E3779B97F4A7C15L) {
-                                        wrong.incrementAndGet();
+                        try (Crew readers = new Crew()) {
+                            for (int i = 0; i < READERS; i++) {
+                                long first = i;
+                                readers.once(() -> {
+                                    for (long page = first; page < pages; page += READERS) {
+                                        if (region.asByteBuffer(page * PAGE, 8).getLong(0) != page * 0x9E3779B97F4A7C15L) {
+                                            wrong.incrementAndGet();
+                                        }
                                     }
-                                }
-                            });
-                            readers[i].start();
-                        }
-                        for (Thread each : readers) {
-                            each.join();
+                                });
+                            }
                         }
                         faults += pager.stats().faults();
                     }

@@ -21,6 +21,7 @@ import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Crew;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Trees;
 import java.io.IOException;
@@ -204,24 +205,21 @@ class CheckpointFilesTest {
         try (MemoryRegion region = MemoryRegion.anonymous(model.length);
                 Pager pager = Pager.of(region, PageSource.checkpoint(directory)).start()) {
             AtomicInteger wrong = new AtomicInteger();
-            List<Thread> threads = new ArrayList<>();
-            for (int i = 0; i < 24; i++) {
-                long seed = i;
-                threads.add(new Thread(() -> {
-                    Random places = new Random(seed);
-                    for (int n = 0; n < 500; n++) {
-                        int at = places.nextInt(model.length);
-                        if (region.asByteBuffer(at, 1).get(0) != model[at]) {
-                            wrong.incrementAndGet();
+            try (Crew readers = new Crew()) {
+                for (int i = 0; i < 24; i++) {
+                    Random places = new Random(i);
+                    readers.once(() -> {
+                        for (int n = 0; n < 500; n++) {
+                            int at = places.nextInt(model.length);
+                            if (region.asByteBuffer(at, 1).get(0) != model[at]) {
+                                wrong.incrementAndGet();
+                            }
                         }
-                    }
-                }));
-            }
-            threads.forEach(Thread::start);
-            for (Thread each : threads) {
-                each.join();
+                    });
+                }
             }
             assertEquals(0, wrong.get());
+            assertTrue(pager.stats().faults() > 0);
             pager.check();
         }
     }

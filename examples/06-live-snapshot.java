@@ -66,10 +66,11 @@ class LiveSnapshotExample {
                 try (LiveSnapshot snapshot = snapshotter.begin()) {
                     long then = rounds;
                     right &= isOneInstant(snapshot, page);
-                    while (rounds <= then + 1) {
+                    long limit = System.nanoTime() + 5_000_000_000L;
+                    while (rounds <= then + 1 && System.nanoTime() < limit) {
                         Thread.onSpinWait();
                     }
-                    wentOn &= rounds > then;
+                    wentOn &= rounds > then + 1;
                     right &= isOneInstant(snapshot, page);
                 }
                 images++;

@@ -8,6 +8,7 @@ import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.snapshot.LiveSnapshot;
 import io.github.userfaultfd.snapshot.Snapshotter;
+import io.github.userfaultfd.support.Crew;
 import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -16,27 +17,27 @@ import java.nio.ByteOrder;
 import java.nio.channels.WritableByteChannel;
 import java.util.BitSet;
 import java.util.SplittableRandom;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
 /**
  * Snapshots of a region whose writers never stop, while the collector is asked to run in a loop. Each image has to be one instant:
  * each writer stamps its pages one after the other with one version after the other, so the versions in an image never rise along a
  * writer's pages, nor inside a page, and differ by one at most; and the second writer's mark follows the first writer's last page.
- * What changed between two images is what {@code changed} says, but for the page that each writer was just about to write.
+ * No image is older than the one before, and some have to be newer. What changed between two images is what {@code changed} says, but
+ * for the page that each writer was just about to write.
  */
 final class SnapshotStorm {
     private static final int PAGE = (int) PageSize.system().bytes();
     private static final int WRITERS = 3;
     private static final int STAMPED = 40;
     private static final int RARE = 200;
+    /** The writers are waited for once in so many rounds: there may be fewer processors than writers. */
+    private static final int AWAITED = 10;
     private static final int PAGES = WRITERS * (STAMPED + RARE);
     private static final VarHandle LONGS = MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.nativeOrder());
 
     private final MemoryRegion region;
     private final ByteBuffer memory;
-    private final AtomicReference<Throwable> failure = new AtomicReference<>();
-    private volatile boolean over;
 
     private SnapshotStorm(MemoryRegion region) {
         this.region = region;
@@ -60,21 +61,16 @@ final class SnapshotStorm {
     }
 
     private void run(int rounds, boolean disturbed) throws Exception {
-        Thread[] threads = new Thread[WRITERS + 2];
-        for (int i = 0; i < WRITERS; i++) {
-            int self = i;
-            threads[i] = new Thread(() -> write(self));
-        }
-        threads[WRITERS] = new Thread(disturbed ? this::collectGarbage : () -> { });
-        threads[WRITERS + 1] = new Thread(disturbed ? this::discard : () -> { });
-        try (Snapshotter snapshotter = Snapshotter.of(region).start()) {
-            for (Thread each : threads) {
-                each.setDaemon(true);
-                each.setUncaughtExceptionHandler((thread, e) -> failure.compareAndSet(null, e));
-                each.start();
+        try (Snapshotter snapshotter = Snapshotter.of(region).start(); Crew crew = new Crew()) {
+            for (int i = 0; i < WRITERS; i++) {
+                crew.repeat(new Writer(i));
+            }
+            if (disturbed) {
+                crew.repeat(this::collectGarbage);
+                crew.repeat(new Discarder());
             }
             ByteBuffer before = null;
-            for (int round = 0; round < rounds && failure.get() == null; round++) {
+            for (int round = 0; round < rounds && !crew.hasFailed(); round++) {
                 try (LiveSnapshot snapshot = snapshotter.begin()) {
                     Image image = new Image();
                     if (round % 2 == 0) {
@@ -85,17 +81,14 @@ final class SnapshotStorm {
                     check(image.bytes);
                     if (before != null) {
                         checkChanged(snapshot, before, image.bytes, disturbed);
+                        checkRisen(before, image.bytes, round % AWAITED == 0 ? 1 : 0);
                     }
                     before = image.bytes;
+                    if ((round + 1) % AWAITED == 0) {
+                        awaitWriters(image.bytes, crew);
+                    }
                 }
             }
-            over = true;
-            for (Thread each : threads) {
-                each.join();
-            }
-        }
-        if (failure.get() != null) {
-            throw new AssertionError(failure.get());
         }
         System.out.println("done " + rounds);
     }
@@ -121,9 +114,20 @@ final class SnapshotStorm {
         }
     }
 
-    private void write(int self) {
-        SplittableRandom random = new SplittableRandom(self);
-        for (long version = 1; !over; version++) {
+    /** Writes one version after the other. */
+    private final class Writer implements Crew.Work {
+        private final int self;
+        private final SplittableRandom random;
+        private long version;
+
+        Writer(int self) {
+            this.self = self;
+            random = new SplittableRandom(self);
+        }
+
+        @Override
+        public void run() {
+            version++;
             for (int i = 0; i < STAMPED; i++) {
                 int at = (self * STAMPED + i) * PAGE;
                 LONGS.setRelease(memory, at, version);
@@ -138,31 +142,50 @@ final class SnapshotStorm {
     }
 
     private void collectGarbage() {
-        while (!over) {
-            System.gc();
-            // Without a gap the JVM does nothing but collect.
-            LockSupport.parkNanos(500_000);
+        System.gc();
+        // Without a gap the JVM does nothing but collect.
+        LockSupport.parkNanos(500_000);
+    }
+
+    private final class Discarder implements Crew.Work {
+        private final SplittableRandom random = new SplittableRandom(7);
+
+        @Override
+        public void run() throws IOException {
+            long at = (long) (WRITERS * STAMPED + random.nextInt(WRITERS * RARE - 8)) * PAGE;
+            region.discard(at, 8L * PAGE);
+            LockSupport.parkNanos(300_000);
         }
     }
 
-    private void discard() {
-        SplittableRandom random = new SplittableRandom(7);
-        while (!over) {
-            long at = (long) (WRITERS * STAMPED + random.nextInt(WRITERS * RARE - 8)) * PAGE;
-            try {
-                region.discard(at, 8L * PAGE);
-            } catch (IOException e) {
-                throw new AssertionError(e);
+    private static int firstPageOf(int writer) {
+        return writer * STAMPED * PAGE;
+    }
+
+    /** While the snapshot is open each writer goes on beyond its image; so the next image is newer. */
+    private void awaitWriters(ByteBuffer image, Crew crew) {
+        for (int writer = 0; writer < WRITERS; writer++) {
+            int at = firstPageOf(writer);
+            while ((long) LONGS.getAcquire(memory, at) <= image.getLong(at) && !crew.hasFailed()) {
+                Thread.yield();
             }
-            LockSupport.parkNanos(300_000);
+        }
+    }
+
+    private static void checkRisen(ByteBuffer before, ByteBuffer now, int least) {
+        for (int writer = 0; writer < WRITERS; writer++) {
+            int at = firstPageOf(writer);
+            if (now.getLong(at) < before.getLong(at) + least) {
+                throw new AssertionError("writer " + writer + " is at " + now.getLong(at) + ", after " + before.getLong(at));
+            }
         }
     }
 
     private static void check(ByteBuffer image) {
         for (int writer = 0; writer < WRITERS; writer++) {
-            long first = image.getLong(writer * STAMPED * PAGE);
+            long first = image.getLong(firstPageOf(writer));
             long last = first;
-            for (int at = writer * STAMPED * PAGE; at < (writer + 1) * STAMPED * PAGE; at += PAGE) {
+            for (int at = firstPageOf(writer); at < firstPageOf(writer + 1); at += PAGE) {
                 long head = image.getLong(at);
                 long tail = image.getLong(at + PAGE - Long.BYTES);
                 if (head > last || tail > head || first - tail > 1) {

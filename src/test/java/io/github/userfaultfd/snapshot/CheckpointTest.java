@@ -20,6 +20,7 @@ import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Crew;
 import io.github.userfaultfd.support.Mounts;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.OrdinaryUser;
@@ -39,9 +40,11 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -136,36 +139,39 @@ class CheckpointTest {
 
     /** The image is one instant: the writer's number steps down at most once from the first page to the last, by one. */
     @Test
+    @Timeout(300)
     void aSaveIsOneInstantWhileWritersGoOn() throws Exception {
         try (MemoryRegion region = MemoryRegion.anonymous(256L * PAGE);
                 MemoryRegion other = MemoryRegion.anonymous(region.size());
-                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(3).open()) {
-            AtomicBoolean stop = new AtomicBoolean();
+                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(3).open();
+                Crew writer = new Crew()) {
             ByteBuffer all = region.asByteBuffer(0, (int) region.size());
-            Thread writer = new Thread(() -> {
-                for (long n = 1; !stop.get(); n++) {
-                    for (int page = 0; page < 256; page++) {
-                        all.putLong(page * PAGE + 8, n);
-                    }
+            AtomicLong written = new AtomicLong();
+            writer.repeat(() -> {
+                long n = written.get() + 1;
+                for (int page = 0; page < 256; page++) {
+                    all.putLong(page * PAGE + 8, n);
                 }
+                written.set(n);
             });
-            writer.start();
-            try {
-                for (int i = 0; i < ChildJvm.rounds(60); i++) {
-                    long number = checkpoint.save();
-                    assertEquals(number, Checkpoint.restore(directory, other));
-                    ByteBuffer image = other.asByteBuffer(0, (int) other.size());
-                    int steps = 0;
-                    for (int page = 1; page < 256; page++) {
-                        long difference = image.getLong((page - 1) * PAGE + 8) - image.getLong(page * PAGE + 8);
-                        assertTrue(difference == 0 || difference == 1, "page " + page + ": " + difference);
-                        steps += (int) difference;
-                    }
-                    assertTrue(steps <= 1, steps + " steps");
+            long before = 0;
+            for (int i = 0; i < ChildJvm.rounds(60); i++) {
+                while (written.get() <= before && !writer.hasFailed()) {
+                    Thread.onSpinWait();
                 }
-            } finally {
-                stop.set(true);
-                writer.join();
+                long number = checkpoint.save();
+                assertEquals(number, Checkpoint.restore(directory, other));
+                ByteBuffer image = other.asByteBuffer(0, (int) other.size());
+                int steps = 0;
+                for (int page = 1; page < 256; page++) {
+                    long difference = image.getLong((page - 1) * PAGE + 8) - image.getLong(page * PAGE + 8);
+                    assertTrue(difference == 0 || difference == 1, "page " + page + ": " + difference);
+                    steps += (int) difference;
+                }
+                assertTrue(steps <= 1, steps + " steps");
+                long now = image.getLong(8);
+                assertTrue(now > before, now + " after " + before);
+                before = now;
             }
         }
     }
@@ -456,15 +462,13 @@ class CheckpointTest {
                 Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(region).memoryLimit(0), directory).compression(compression).open()) {
             scribble(region, 3000);
             checkpoint.save();
-            AtomicBoolean stop = new AtomicBoolean();
-            Thread writer = new Thread(() -> {
-                for (int i = 0; !stop.get(); i++) {
-                    region.asByteBuffer(i % 2000 * (long) PAGE, 8).putLong(0, i);
-                }
-            });
-            writer.start();
+            AtomicInteger written = new AtomicInteger();
             int lost = 0;
-            try {
+            try (Crew writer = new Crew()) {
+                writer.repeat(() -> {
+                    int i = written.getAndIncrement();
+                    region.asByteBuffer(i % 2000 * (long) PAGE, 8).putLong(0, i);
+                });
                 for (int i = 0; i < ChildJvm.rounds(50); i++) {
                     try {
                         checkpoint.save();
@@ -474,9 +478,6 @@ class CheckpointTest {
                     }
                     Checkpoint.verify(directory);
                 }
-            } finally {
-                stop.set(true);
-                writer.join();
             }
             assertTrue(lost > 0);
             checkpoint.save();

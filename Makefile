@@ -39,17 +39,17 @@ target/.jar: $(CLASSES) LICENSE
 	@echo "native library of this processor only ($$(ls target/classes/natives)); 'make dist' builds that of all"
 	@touch $@
 
-# What the tests need in C: a program a file, the native library of the conformance tests, and a library that makes this kernel
-# look newer or older (LD_PRELOAD).
+# What the tests need in C: a program a file, the native library of the conformance tests, and for LD_PRELOAD a library that makes
+# this kernel look newer or older and one that notes what is made durable.
 JDK_INCLUDE = $(shell dirname $$(dirname $$(readlink -f $$(command -v javac))))/include
 TEST_FAULTS = $(addprefix src/test/c/,test_jobs.c test_memory.c test_rights.c test_stress.c test_watchdog.c)
-TEST_NATIVE = $(TEST_PROGRAMS) $(addprefix $(NATIVE_DIRECTORY)/,libtest_faults.so libtest_other_kernel.so dlopen_library_musl)
+TEST_NATIVE = $(TEST_PROGRAMS) $(addprefix $(NATIVE_DIRECTORY)/,libtest_faults.so libtest_other_kernel.so libtest_durability.so dlopen_library_musl)
 
 $(NATIVE_DIRECTORY)/libtest_faults.so: $(TEST_FAULTS) src/test/c/test_faults.h
 	@mkdir -p $(@D)
 	$(TEST_CC) $(CFLAGS) -I$(JDK_INCLUDE) -I$(JDK_INCLUDE)/linux -shared -pthread -Wl,--no-undefined -o $@ $(TEST_FAULTS)
 
-$(NATIVE_DIRECTORY)/libtest_other_kernel.so: src/test/c/test_other_kernel.c
+$(NATIVE_DIRECTORY)/libtest_other_kernel.so $(NATIVE_DIRECTORY)/libtest_durability.so: $(NATIVE_DIRECTORY)/lib%.so: src/test/c/%.c
 	@mkdir -p $(@D)
 	$(TEST_CC) $(CFLAGS) -shared -Wl,--no-undefined -o $@ $< -ldl
 

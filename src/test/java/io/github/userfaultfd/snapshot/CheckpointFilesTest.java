@@ -299,6 +299,20 @@ class CheckpointFilesTest {
         file.write(value);
     }
 
+    /** What is discarded of shared memory stays in the file below. */
+    @Test
+    void aDamagedCheckpointLeavesNothingInSharedMemory() throws Exception {
+        byte[] model = chain(5, false);
+        Path last = files().get(3);
+        byte[] bytes = Files.readAllBytes(last);
+        bytes[PAGE / 2] ^= 1; // of its only page: those of the files before are in the region by then
+        Files.write(last, bytes);
+        try (MemoryRegion region = MemoryRegion.shared(model.length)) {
+            assertRefused(region, last, 0, 0, "shared memory");
+            assertEquals(-1, region.asAliasByteBuffer(0, model.length).mismatch(ByteBuffer.allocate(model.length)));
+        }
+    }
+
     /** The same, restored lazily: each page that is there is right, and the others are refused with the place. */
     @Test
     void aFlippedBitIsFoundBeforeAPageIsUsed() throws Exception {

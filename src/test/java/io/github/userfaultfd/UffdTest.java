@@ -8,11 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
+import io.github.userfaultfd.conformance.Ability;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
@@ -146,7 +148,9 @@ class UffdTest {
             assertTrue(ioctls.contains(Ioctl.WRITEPROTECT));
             region.asByteBuffer(0, 1).put(0, (byte) 5);
             protecting.writeProtect(at(0), PAGE);
+            assertEquals(Ability.PROTECTION_IN_PAGEMAP.isThere(), Ability.isWriteProtected(at(0)));
             protecting.removeWriteProtection(at(0), PAGE, ResolveMode.DONT_WAKE);
+            assertFalse(Ability.isWriteProtected(at(0)));
             region.asByteBuffer(0, 1).put(0, (byte) 6);
             assertEquals(6, first(0));
         }
@@ -255,12 +259,12 @@ class UffdTest {
     @ValueSource(strings = {"readEvent", "readEvents", "poll"})
     void closeEndsABlockedCall(String call) throws Exception {
         int before = ProcessState.descriptors();
-        boolean sawAsynchronous = false;
         for (int round = 0; round < 50; round++) {
             Uffd blocked = new UffdBuilder().nonBlocking(call.equals("poll")).create();
             CompletableFuture<Throwable> result = new CompletableFuture<>();
+            EventBuffer buffer = EventBuffer.allocate(4);
             Thread reader = new Thread(() -> {
-                try (EventBuffer buffer = EventBuffer.allocate(4)) {
+                try {
                     switch (call) {
                         case "readEvent" -> blocked.readEvent();
                         case "readEvents" -> blocked.readEvents(buffer);
@@ -272,18 +276,18 @@ class UffdTest {
                 }
             });
             reader.start();
-            if (round % 2 == 0) {
-                Thread.sleep(round / 10);
-                assertFalse(result.isDone(), "it has to block until closed");
+            boolean underWay = round % 2 == 0;
+            if (underWay) {
+                Soon.assertInNative(reader);
             }
             blocked.close();
             Throwable thrown = result.get(30, TimeUnit.SECONDS);
-            assertInstanceOf(ClosedChannelException.class, thrown);
-            // Even rounds gave the reader time to block; only a call under way is ended asynchronously.
-            sawAsynchronous |= thrown instanceof AsynchronousCloseException;
+            Class<? extends ClosedChannelException> expected =
+                    underWay ? AsynchronousCloseException.class : ClosedChannelException.class;
+            assertInstanceOf(expected, thrown);
             reader.join();
+            buffer.close();
         }
-        assertTrue(sawAsynchronous);
         ProcessState.assertDescriptors(before);
     }
 

@@ -64,7 +64,7 @@ public enum Ability {
             page.asByteBuffer(0, 1).put(0, (byte) 1);
             uffd.register(page.address(), page.size(), RegisterMode.WRITE_PROTECT);
             uffd.writeProtect(page.address(), page.size());
-            return TestMemory.isWriteProtected(Faults.pagemap(page.address()));
+            return isWriteProtected(page.address());
         }
     }
 
@@ -84,6 +84,11 @@ public enum Ability {
             }
             return false;
         }
+    }
+
+    /** Whether a page has the mark of write-protection, where there is {@link #PROTECTION_IN_PAGEMAP}. */
+    public static boolean isWriteProtected(long address) {
+        return TestMemory.isWriteProtected(Faults.pagemap(address));
     }
 
     /** Tries it when somebody asks first: annotations name these constants long before tests run. */

@@ -28,7 +28,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -255,11 +254,7 @@ class UffdSocketTest {
             }
         });
         thread.start();
-        // From there on, what ends the wait does so whether it has begun or not.
-        Soon.assertTrue(() -> {
-            StackTraceElement[] stack = thread.getStackTrace();
-            return stack.length > 0 && stack[0].isNativeMethod() && stack[0].getClassName().equals(Native.class.getName());
-        }, () -> "not in a native call: " + List.of(thread.getStackTrace()));
+        Soon.assertInNative(thread);
         return thread;
     }
 

@@ -7,13 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.Feature;
-import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.FaultEngine;
 import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
+import io.github.userfaultfd.support.Crew;
 import io.github.userfaultfd.support.Needs;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
@@ -22,11 +22,8 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -51,53 +48,19 @@ class WriteProtectTest {
         Needs.features(Feature.SIGBUS, Feature.PAGEFAULT_FLAG_WP);
     }
 
-    private interface Work {
-        void once() throws Exception;
-    }
-
-    /** Threads that do their work until they are ended, and then tell what they threw. */
-    private static final class Loops {
-        private final AtomicBoolean over = new AtomicBoolean();
-        private final List<Thread> threads = new ArrayList<>();
-        private final List<Throwable> thrown = new ArrayList<>();
-
-        Loops(Work... works) {
-            for (Work each : works) {
-                Thread thread = new Thread(() -> {
-                    try {
-                        while (!over.get()) {
-                            each.once();
-                        }
-                    } catch (Throwable e) {
-                        synchronized (thrown) {
-                            thrown.add(e);
-                        }
-                    }
-                });
-                thread.start();
-                threads.add(thread);
-            }
-        }
-
-        void end() {
-            over.set(true);
-            threads.forEach(WriteProtectTest::join);
-            assertEquals(List.of(), thrown);
-        }
-    }
-
     /** After each begin all writers fault and all but one find the page open: none of these faults is in vain. */
     @Test
     void writersThatMeetAtOnePage() throws Exception {
-        try (MemoryRegion region = MemoryRegion.anonymous(4L * PAGE); Snapshotter snapshotter = Snapshotter.of(region).start()) {
+        try (MemoryRegion region = MemoryRegion.anonymous(4L * PAGE); Snapshotter snapshotter = Snapshotter.of(region).start();
+                Crew writers = new Crew()) {
             ByteBuffer word = region.asByteBuffer(0, PAGE);
-            Work write = () -> word.putInt(0, 1);
-            Loops writers = new Loops(write, write, write, write);
+            for (int i = 0; i < 4; i++) {
+                writers.repeat(() -> word.putInt(0, 1));
+            }
             long until = System.nanoTime() + LONG_ENOUGH;
             for (int begun = 0; System.nanoTime() < until || begun < OFTEN_ENOUGH; begun++) {
                 snapshotter.begin().close();
             }
-            writers.end();
         }
     }
 
@@ -108,13 +71,15 @@ class WriteProtectTest {
                 Pager pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.INLINE).faultAround(PAGE).start();
                 DirtyTracker tracker = DirtyTracker.start(region)) {
             ByteBuffer word = region.asByteBuffer(0, PAGE);
-            Loops readers = new Loops(() -> word.getInt(0), () -> region.fetch(0, PAGE));
-            long until = System.nanoTime() + LONG_ENOUGH;
-            while (System.nanoTime() < until || pager.stats().faults() < OFTEN_ENOUGH) {
-                region.discard(0, PAGE);
-                word.putInt(0, 1);
+            try (Crew readers = new Crew()) {
+                readers.repeat(() -> word.getInt(0));
+                readers.repeat(() -> region.fetch(0, PAGE));
+                long until = System.nanoTime() + LONG_ENOUGH;
+                while (System.nanoTime() < until || pager.stats().faults() < OFTEN_ENOUGH) {
+                    region.discard(0, PAGE);
+                    word.putInt(0, 1);
+                }
             }
-            readers.end();
             assertEquals(PAGE, tracker.dirtyBytes());
         }
     }
@@ -180,31 +145,23 @@ class WriteProtectTest {
             for (int round = 0; round < 2000; round += ChildJvm.PATIENCE) {
                 CountDownLatch starting = new CountDownLatch(1);
                 long delay = round * 100L * ChildJvm.PATIENCE; // nanoseconds, to somewhere in the middle of the start
-                Thread discard = new Thread(() -> {
+                Crew discard = new Crew();
+                discard.once(() -> {
                     starting.countDown();
                     for (long from = System.nanoTime(); System.nanoTime() - from < delay;) {
                         Thread.onSpinWait();
                     }
-                    discard(region);
+                    region.discard(0, region.size());
                 });
-                discard.start();
                 starting.await();
                 try (DirtyTracker tracker = kind.equals("kernel") ? DirtyTracker.start(region)
                         : DirtyTracker.startInline(region, kind.equals("unpopulated"))) {
-                    join(discard);
+                    discard.join();
                     tracker.collect((offset, length) -> { });
                     region.asByteBuffer(0, PAGE).put(5, (byte) 1);
                     assertEquals(PAGE, tracker.dirtyBytes(), "round " + round);
                 }
             }
-        }
-    }
-
-    private static void discard(MemoryRegion region) {
-        try {
-            region.discard(0, region.size());
-        } catch (UffdException e) {
-            throw new AssertionError(e);
         }
     }
 

@@ -3,6 +3,8 @@ package io.github.userfaultfd.support;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
+import io.github.userfaultfd.internal.Native;
+import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
@@ -28,6 +30,18 @@ public final class Soon {
         if (!await(condition)) {
             fail(message.get());
         }
+    }
+
+    /**
+     * Waits until a thread is in a native method of the library that may wait, not in the one that gives a buffer's address. From
+     * there on, what ends the wait does so whether it has begun or not.
+     */
+    public static void assertInNative(Thread thread) {
+        assertTrue(() -> {
+            StackTraceElement[] stack = thread.getStackTrace();
+            return stack.length > 0 && stack[0].isNativeMethod() && stack[0].getClassName().equals(Native.class.getName())
+                    && !stack[0].getMethodName().equals("directAddress");
+        }, () -> "not in a native call: " + List.of(thread.getStackTrace()));
     }
 
     public static void assertEquals(long expected, LongSupplier actual, String what) {

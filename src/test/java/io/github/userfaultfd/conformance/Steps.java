@@ -4,6 +4,7 @@ package io.github.userfaultfd.conformance;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.support.ChildJvm;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,7 +29,7 @@ final class Steps {
     /** How long a job may take; what hangs fails. */
     static final long DEADLINE_MS = 10_000L * ChildJvm.PATIENCE;
 
-    /** How long a thread is watched to see that it really sleeps. */
+    /** How long a thread that sleeps is watched to see that it goes on sleeping. */
     static final long ASLEEP_MS = 40;
 
     private final List<long[]> steps = new ArrayList<>();
@@ -168,11 +169,22 @@ final class Steps {
             return Faults.await(address, 0) == 1;
         }
 
-        /** Looks for a while and asserts that the job does not go on. */
+        /** Waits until the job's thread sleeps, looks for a while, and asserts that the job does not go on. */
         void assertAsleep() {
+            awaitSleep();
             int before = step();
             assertEquals(0, Faults.await(address, ASLEEP_MS), () -> "it finished instead of waiting");
             assertEquals(before, step());
+        }
+
+        /** For a page (S), or for an event to be read (D), as proc_pid_stat(5) tells. */
+        private void awaitSleep() {
+            long deadline = System.nanoTime() + DEADLINE_MS * 1_000_000;
+            while (!isFinished() && !ProcFiles.field("/proc/self/task/" + threadId() + "/status", "State").orElse("none yet")
+                    .matches("[SD].*")) {
+                assertTrue(System.nanoTime() < deadline, () -> "it runs and runs in step " + step() + " of " + size());
+                Thread.onSpinWait();
+            }
         }
 
         /** Waits until so many steps are done. */

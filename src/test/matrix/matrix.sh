@@ -180,7 +180,8 @@ guest() { # SERIES:PROCESSOR:JDK
   } 3>&2 2>"$work/$name.time"
   sed -i 's/\r$//' "$log"
   read -r seconds processor <"$work/$name.time"
-  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" -f src/test/matrix/summary.awk "$log" \
+  awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" \
+    -v commit="$(git describe --always --dirty 2>/dev/null)" -f src/test/matrix/summary.awk "$log" \
     >"$results/$name.txt"
   for user in $users; do
     result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")

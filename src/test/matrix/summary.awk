@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# awk -v guest=SERIES-PROCESSOR-JDK -v date=DATE -v seconds=SECONDS -v processor=SECONDS -f summary.awk LOG
+# awk -v guest=SERIES-PROCESSOR-JDK -v date=DATE -v commit=COMMIT -v seconds=SECONDS -v processor=SECONDS -f summary.awk LOG
 # What a guest printed, as the file that docs/kernels.md is made from: a line for each user and group of tests with the numbers
 # passed, skipped and failed, and a line for each reason of skipping with how often.
 function group(class) {
@@ -15,7 +15,7 @@ function group(class) {
   if (class ~ /^(Zeropage|Partial|Sigbus|Stress|Behaviour|BehaviourOfMemory)Test$/) return "missing"
   return "api"
 }
-BEGIN { print "GUEST " guest; print "DATE " date; print "SECONDS " seconds " " processor }
+BEGIN { print "GUEST " guest; print "DATE " date " " commit; print "SECONDS " seconds " " processor }
 /^SYSTEM / && !system_seen { print; system_seen = 1 }
 /^USER / { user = $2; print }
 /^CLASS / { name = group($2); passed[user, name] += $4; skipped[user, name] += $6; failed[user, name] += $8; groups[name] = 1 }

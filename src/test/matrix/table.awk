@@ -5,7 +5,7 @@ BEGIN {
   columns = split("api rights missing write-protect minor move poison events rwp memory paging snapshot remote", column, " ")
 }
 FNR == 1 { guests++; order[guests] = $2; guest = $2 }
-/^DATE / { date[guest] = $2 }
+/^DATE / { date[guest] = $2; commit[guest] = $3 }
 /^SECONDS / { seconds[guest] = $2; cpu[guest] = $3; total += $2; all += $3 }
 /^SYSTEM / {
   gsub(",", "")
@@ -29,8 +29,9 @@ END {
   print "# Kernels"
   print ""
   print "Written by `make matrix` and `make matrix-full`: the tests in virtual machines with Debian's kernels, as root and as an ordinary"
-  print "user. A run replaces the rows of its own guests, so each row has its date, and the time of the guest with both users (in brackets"
-  print "the processor time of qemu). A cell is passed/skipped/failed of the tests about that."
+  print "user; without those of the package `remote`, of the command line, and most of those that start JVMs of their own. A run replaces"
+  print "the rows of its own guests, so each row has its date and commit, and the time of the guest with both users (in brackets the"
+  print "processor time of qemu). A cell is passed/skipped/failed of the tests about that."
   print ""
   line = "| kernel | processor | JDK | page | features | user |"
   rule = "| --- | --- | --- | --- | --- | --- |"
@@ -39,8 +40,8 @@ END {
   for (i = 1; i <= columns; i++) if (column[i] in used) column[++count] = column[i]
   columns = count
   for (i = 1; i <= columns; i++) { line = line " " column[i] " |"; rule = rule " --- |" }
-  print line " date | time |"
-  print rule " --- | --- |"
+  print line " date | commit | time |"
+  print rule " --- | --- | --- |"
   for (g = 1; g <= guests; g++) {
     guest = order[g]
     processor = guest; sub(/-[0-9]+$/, "", processor); sub(/^.*-/, "", processor)
@@ -51,7 +52,7 @@ END {
         at = guest SUBSEP user[u] SUBSEP column[i]
         line = line " " (at in cell ? cell[at] : "-") " |"
       }
-      print line " " date[guest] " | " seconds[guest] " s (" cpu[guest] " s)" (broken[guest] ? ", not ended" : "") " |"
+      print line " " date[guest] " | " commit[guest] " | " seconds[guest] " s (" cpu[guest] " s)" (broken[guest] ? ", not ended" : "") " |"
     }
   }
   print ""

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.conformance;
 
-import io.github.userfaultfd.support.Watchdog;
+import io.github.userfaultfd.support.ChildJvm;
 import java.nio.file.Files;
+import java.nio.file.Path;
 
 /**
  * The native library of these tests, {@code src/test/c/test_*.c}: raises faults from threads that the JVM does not know, so
@@ -32,10 +33,11 @@ final class Faults {
     static final int CAP_SYS_PTRACE = 19;
 
     static {
-        if (!Files.exists(Watchdog.LIBRARY)) {
-            throw new UnsatisfiedLinkError(Watchdog.LIBRARY + " is missing: 'make test-native' builds it, 'make test' does both");
+        Path library = ChildJvm.testLibrary(); // child JVMs have no JUnit
+        if (!Files.exists(library)) {
+            throw new UnsatisfiedLinkError(library + " is missing: 'make test-native' builds it, 'make test' does both");
         }
-        System.load(Watchdog.LIBRARY.toString());
+        System.load(library.toString());
     }
 
     private Faults() {}

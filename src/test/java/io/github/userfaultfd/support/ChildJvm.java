@@ -53,6 +53,11 @@ public final class ChildJvm {
         return root().resolve("target/test-classes");
     }
 
+    /** The native library of the tests, {@code src/test/c/test_*.c}, for programs of child JVMs too. */
+    public static Path testLibrary() {
+        return root().resolve("target/test-native/libtest_faults.so");
+    }
+
     public static Path java() {
         return Path.of(System.getProperty("test.jvm"));
     }

@@ -2,7 +2,6 @@
 package io.github.userfaultfd.support;
 
 import java.nio.file.Files;
-import java.nio.file.Path;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
@@ -12,19 +11,16 @@ import org.junit.platform.launcher.TestIdentifier;
  * safepoint deadlock no other signal. Watches each test, found as a service by the JUnit platform.
  */
 public final class Watchdog implements TestExecutionListener {
-    /** The native library of the tests, {@code src/test/c/test_*.c}. */
-    public static final Path LIBRARY = ChildJvm.root().resolve("target/test-native/libtest_faults.so");
-
     /** Several times what the longest test takes. */
     private static final int SECONDS = 600 * ChildJvm.PATIENCE;
 
-    private static final boolean THERE = Files.exists(LIBRARY);
+    private static final boolean THERE = Files.exists(ChildJvm.testLibrary());
 
     static {
         if (THERE) {
-            System.load(LIBRARY.toString());
+            System.load(ChildJvm.testLibrary().toString());
         } else {
-            System.out.println("tests that hang are not ended: " + LIBRARY + " is missing, 'make test-native' builds it");
+            System.out.println("tests that hang are not ended: " + ChildJvm.testLibrary() + " is missing, 'make test-native' builds it");
         }
     }
 

@@ -53,13 +53,14 @@ static int choose_signal(void)
     return wake_signal != 0 ? 0 : -EUSERS;
 }
 
-// No lock; the calling thread. Whether the wake signal was blocked or let through before.
+// No lock; the calling thread, whose mask alone Linux changes. Whether the wake signal was blocked before. (glibc has pthread_sigmask
+// under a new version.)
 static int mask_wake_signal(int how)
 {
     sigset_t signal, before;
     sigemptyset(&signal);
     sigaddset(&signal, wake_signal);
-    pthread_sigmask(how, &signal, &before);
+    sigprocmask(how, &signal, &before);
     return sigismember(&before, wake_signal);
 }
 

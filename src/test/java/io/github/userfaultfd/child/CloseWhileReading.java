@@ -11,7 +11,7 @@ public final class CloseWhileReading {
 
     private static boolean isReading(Thread thread) {
         StackTraceElement[] frames = thread.getStackTrace();
-        return frames.length > 0 && frames[0].getClassName().endsWith(".internal.Native");
+        return frames.length > 0 && frames[0].isNativeMethod() && frames[0].getMethodName().equals("readEvents");
     }
 
     public static void main(String[] arguments) throws Exception {

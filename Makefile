@@ -114,7 +114,7 @@ sanitize:
 	  timeout -s KILL 300 $(NO_ASLR) target/test-native/harness-$$harness-$$each || exit 1; \
 	done; done
 
-# The benchmarks, in a jar of their own: Java beside C, alternately in one run, and JMH. 'make bench' takes about five minutes on a
+# The benchmarks, in a jar of their own: Java beside C, alternately in one run, and JMH. 'make bench' takes some five minutes on a
 # quiet machine and ends with docs/performance.md and its pictures; what was measured stays in target/bench/results. 'make bench-tiny'
 # shows only that everything runs, and writes below target/bench. BENCH_FILE is read from end to end, lazily and not.
 BENCH_FILE = target/bench/gigabyte

@@ -10,7 +10,7 @@ import java.util.List;
 
 /** Finds out why a userfaultfd could not be opened, and what would help. */
 final class AccessDiagnosis {
-    private static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
+    static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
     private static final String GIVE_DEVICE = "docker run --device=/dev/userfaultfd, or the like";
     private static final String PROFILE = "a profile that allows userfaultfd, or give the container /dev/userfaultfd";
 

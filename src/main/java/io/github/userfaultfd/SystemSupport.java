@@ -31,7 +31,7 @@ public final class SystemSupport {
         this.attempts = List.copyOf(attempts);
         this.rawFeatures = rawFeatures;
         this.ioctls = ioctls;
-        unprivileged = ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd").map(Integer::parseInt).map(OptionalInt::of)
+        unprivileged = ProcFiles.line(AccessDiagnosis.SETTING).map(Integer::parseInt).map(OptionalInt::of)
                 .orElse(OptionalInt.empty());
         hugePages = Collections.unmodifiableSortedMap(HugePagePool.availableOfEach());
         pagemapScan = Native.pagemapScanProbe() == 0;

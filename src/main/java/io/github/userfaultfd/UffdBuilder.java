@@ -167,7 +167,7 @@ public final class UffdBuilder {
             return new UnsupportedIoctlsException(created.get(Abi.CREATED_MISSING_IOCTLS), created.get(Abi.CREATED_IOCTLS));
         }
         if (errno == Abi.EPERM && features.contains(Feature.EVENT_FORK)) {
-            return new UffdException("create", errno, "", "feature EVENT_FORK needs CAP_SYS_PTRACE; this process has it: " + Tracing.here());
+            return new UffdException("create", errno, "", "feature EVENT_FORK needs CAP_SYS_PTRACE (here: " + Tracing.here() + ")");
         }
         return new UffdException("create", errno, "with features " + features, "the kernel refused the handshake (UFFDIO_API)");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Both engines without a JVM, for the sanitizers: readers, regions that come and go, pages discarded, protected and prefetched
-// meanwhile, and a source that is cut short. Every byte is checked. Exit 0 and a line a case; anything else is a failure.
+// meanwhile, signals in the middle of faults, and a source that is cut short. Every byte is checked. Exit 0 and a line a case; anything else is a failure.
 #include "uffd_abi.h"
 #include "uffd_crc32c.h"
 #include "uffd_fill.h"
@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,15 +123,33 @@ static void *read_randomly(void *argument)
     return NULL;
 }
 
+// Signal handler, in the middle of a fault or not: reads the same memory.
+static const struct region *interrupting;
+static void on_interruption(int number)
+{
+    (void)number;
+    int kept = errno;
+    static _Atomic(size_t) next;
+    size_t word = atomic_fetch_add(&next, 7919) % (interrupting->length / sizeof(uint64_t));
+    MUST(((const volatile uint64_t *)(intptr_t)interrupting->memory.address)[word] == expected(word));
+    errno = kept;
+}
+
 static void with_readers(const struct region *region, int rounds, void (*meanwhile)(const struct region *, int))
 {
     struct reader readers[READERS];
+    interrupting = region;
     for (unsigned i = 0; i < READERS; i++) {
         readers[i] = (struct reader){ region, i + 1, rounds, 0 };
         MUST(pthread_create(&readers[i].thread, NULL, read_randomly, &readers[i]) == 0);
     }
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 40; i++) {
         meanwhile(region, i);
+#ifndef __SANITIZE_THREAD__  // which blocks all signals in each handler, and a fault there would end the process
+        for (int reader = 0; reader < READERS; reader++)
+            pthread_kill(readers[reader].thread, SIGUSR1);
+#endif
+    }
     for (int i = 0; i < READERS; i++)
         pthread_join(readers[i].thread, NULL);
 }
@@ -339,6 +359,55 @@ static void aborting(int engine)
     MUST(WIFSIGNALED(status) || WEXITSTATUS(status) != 3);
 }
 
+// The handler of SIGBUS that was there before the library's: it makes the file long enough for the access, and notes its mask.
+static int grown;
+static sigset_t mask_of_earlier;
+static void on_earlier(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    MUST(number == SIGBUS && info->si_code == BUS_ADRERR);
+    MUST(sigprocmask(SIG_BLOCK, NULL, &mask_of_earlier) == 0);
+    MUST(ftruncate(grown, (off_t)page) == 0);
+}
+
+static void on_earlier_without_information(int number)
+{
+    siginfo_t information = { .si_code = BUS_ADRERR };
+    on_earlier(number, &information, NULL);
+}
+
+// A handler that was there before is called with the mask and the flags that it asked for, and leaves the thread's mask as it was.
+static void handing_on(int flags)
+{
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        struct sigaction earlier = { .sa_sigaction = on_earlier, .sa_flags = flags };
+        if (!(flags & SA_SIGINFO))
+            earlier.sa_handler = on_earlier_without_information;
+        sigemptyset(&earlier.sa_mask);
+        sigaddset(&earlier.sa_mask, SIGUSR2);
+        MUST(sigaction(SIGBUS, &earlier, NULL) == 0);
+        MUST(uffd_sigbus_install() == 0);
+        grown = memfd_create("grown", MFD_CLOEXEC);
+        volatile char *byte = mmap(NULL, page, PROT_READ, MAP_SHARED, grown, 0);
+        MUST(grown >= 0 && byte != MAP_FAILED);
+        MUST(*byte == 0);
+        MUST(sigismember(&mask_of_earlier, SIGUSR2) == 1);
+#ifndef __SANITIZE_THREAD__
+        MUST(sigismember(&mask_of_earlier, SIGUSR1) == 0);
+        MUST(sigismember(&mask_of_earlier, SIGBUS) == !(flags & SA_NODEFER));
+#endif
+        sigset_t after;
+        MUST(sigprocmask(SIG_BLOCK, NULL, &after) == 0);
+        MUST(sigismember(&after, SIGUSR2) == 0 && sigismember(&after, SIGBUS) == 0);
+        _exit(0);
+    }
+    int status;
+    MUST(waitpid(child, &status, 0) == child);
+    MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void run(const char *name, int engine, void (*body)(int))
 {
     printf("%s, engine %s\n", name, engine == UFFD_ENGINE_INLINE ? "INLINE" : "THREAD");
@@ -358,6 +427,13 @@ int main(void)
     MUST(content);
     for (size_t word = 0; word < PAGES * page / sizeof *content; word++)
         content[word] = expected(word);
+    puts("handing on");
+    fflush(stdout);
+    handing_on(SA_SIGINFO);
+    handing_on(SA_SIGINFO | SA_NODEFER);
+    handing_on(0);
+    struct sigaction interruption = { .sa_handler = on_interruption, .sa_flags = SA_RESTART };
+    MUST(sigaction(SIGUSR1, &interruption, NULL) == 0);
     for (int engine = UFFD_ENGINE_INLINE; engine <= UFFD_ENGINE_THREAD; engine++) {
         run("storm, one page a fault", engine, storm_one_page);
         run("storm, windows", engine, storm_windows);

@@ -23,7 +23,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.Phaser;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
@@ -182,7 +182,7 @@ class DirtyTrackerTest {
         try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
             ByteBuffer memory = region.asByteBuffer(0, (int) region.size());
             AtomicIntegerArray written = new AtomicIntegerArray(PAGES);
-            CyclicBarrier barrier = new CyclicBarrier(writers + 1);
+            Phaser meeting = new Phaser(writers + 1);
             List<Thread> threads = new ArrayList<>();
             for (int i = 0; i < writers; i++) {
                 SplittableRandom random = new SplittableRandom(i);
@@ -194,26 +194,29 @@ class DirtyTrackerTest {
                                 memory.put((int) (page * PAGE) + random.nextInt((int) PAGE), (byte) round);
                                 written.set(page, 1);
                             }
-                            barrier.await();
-                            barrier.await();
+                            meeting.arriveAndAwaitAdvance();
+                            meeting.arriveAndAwaitAdvance();
                         }
-                    } catch (Exception e) {
-                        failure.set(e);
+                    } catch (Throwable e) {
+                        failure.compareAndSet(null, e);
+                    } finally {
+                        meeting.arriveAndDeregister(); // nobody waits for who will not come
                     }
                 }));
             }
             threads.forEach(Thread::start);
             for (int round = 0; round < rounds && failure.get() == null; round++) {
                 BitSet during = pages(tracker, true); // while the writers write
-                barrier.await();
+                meeting.arriveAndAwaitAdvance();
                 during.or(pages(tracker, true));
                 BitSet expected = new BitSet();
                 for (int page = 0; page < PAGES; page++) {
                     expected.set(page, written.getAndSet(page, 0) == 1);
                 }
                 assertEquals(expected, during, "round " + round);
-                barrier.await();
+                meeting.arriveAndAwaitAdvance();
             }
+            meeting.arriveAndDeregister();
             for (Thread each : threads) {
                 each.join();
             }

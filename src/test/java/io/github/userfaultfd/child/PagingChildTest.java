@@ -33,13 +33,18 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What may hang or die, each in a JVM of its own. */
 class PagingChildTest {
@@ -145,6 +150,26 @@ class PagingChildTest {
         ChildJvm.Result result = new ChildJvm().options("-Xmx64m", "-XX:+UseSerialGC").run(DEADLINE, Storm.class, engine.name()).assertExit(0);
         assertTrue(result.output().contains("wrong 0"), result.output());
         System.out.println(engine + ": " + result.output().strip() + " in " + result.time().toMillis() + " ms");
+    }
+
+    /**
+     * A profiler's signals arrive in the middle of faults, which the handler lets happen: the flight recorder stops a thread by a signal
+     * to look at it, and from JDK 25 on also by one that comes when the thread has used its processor for so long.
+     */
+    @ParameterizedTest
+    @ValueSource(strings = {"own", "newer"})
+    void aProfilerInterruptsFaults(String jdk) throws Exception {
+        Path java = jdk.equals("own") ? ChildJvm.java() : Needs.newerJava();
+        Path recorded = directory.resolve("samples.jfr");
+        ChildJvm.Result result = new ChildJvm().java(java).options("-Xmx64m", "-XX:+UseSerialGC",
+                "-XX:StartFlightRecording:settings=none,+jdk.ExecutionSample#enabled=true,+jdk.ExecutionSample#period=1ms,"
+                + "+jdk.CPUTimeSample#enabled=true,+jdk.CPUTimeSample#throttle=100us,filename=" + recorded)
+                .run(DEADLINE, Storm.class, FaultEngine.INLINE.name()).assertExit(0);
+        assertTrue(result.output().contains("wrong 0"), result.output());
+        Map<String, Long> samples = RecordingFile.readAllEvents(recorded).stream()
+                .collect(Collectors.groupingBy(event -> event.getEventType().getName(), TreeMap::new, Collectors.counting()));
+        assertTrue(samples.getOrDefault("jdk.ExecutionSample", 0L) > 0, samples.toString());
+        System.out.println(jdk + " JDK: " + samples);
     }
 
     /** What nobody should do: faults of Java code resolved by Java code of the same JVM. */

@@ -5,6 +5,7 @@ import io.github.userfaultfd.memory.PageSize;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntFunction;
 
 /** Measures everything and keeps it as JSON for {@link Report}. Java and C run alternately; JMH's part is {@link JmhPart}. */
 public final class Bench {
@@ -108,6 +109,18 @@ public final class Bench {
                 () -> Programs.faultsInC(program, "plain", Memory.ANONYMOUS, 1, 1, pages), "ns/page", 0);
     }
 
+    /** What a second thread brings, in Java and in C. */
+    private void secondThread() throws Exception {
+        int pages = pages(Engine.INLINE, Memory.ANONYMOUS, 1);
+        IntFunction<Rounds.Measurement> java =
+                threads -> () -> 1e6 / PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, 1, threads, pages);
+        IntFunction<Rounds.Measurement> c =
+                threads -> () -> 1e6 / Programs.faultsInC(program, "inline", Memory.ANONYMOUS, 1, threads, pages);
+        String name = name(Engine.INLINE, Memory.ANONYMOUS, 1, 2);
+        rounds.compare("threads", name, java.apply(2), "1 thread", java.apply(1), "pages/ms", 0);
+        rounds.compare("threads", "the same in C", c.apply(2), "1 thread", c.apply(1), "pages/ms", 0);
+    }
+
     private Rounds.Measurement rate(Reading.Way way, Reading.Use use, long[] result, long bytes) {
         return () -> bytes * 1e3 / Reading.time(file, way, use, result);
     }
@@ -207,6 +220,7 @@ public final class Bench {
             bench.quickFaults(noHugePages.isEmpty());
         }
         bench.alternatives();
+        bench.secondThread();
         bench.throughput();
         bench.otherProcesses();
         bench.rounds.comparisons().addAll(bench.fileRounds.comparisons());

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.userfaultfd.cli.Main;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
@@ -27,9 +28,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the documents tell people to write and to run, and where their links lead: taken from the text and tried. */
+/** What the documents and the javadoc tell people to write and to run, and where their links lead: taken from the text and tried. */
 class DocumentsTest {
     private static final Duration DEADLINE = Duration.ofSeconds(120);
+    private static final String CLASSES = ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*";
     private static final Pattern JAVA = Pattern.compile("^```java\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL);
     private static final Pattern COMMAND = Pattern.compile("^    ((?:make|java|\\.ci/run)\\b[^#\n]*)", Pattern.MULTILINE);
     /** A command in the text of a paragraph. */
@@ -86,6 +88,41 @@ class DocumentsTest {
             }
             """;
 
+    private static final Pattern JAVADOC = Pattern.compile("<pre>\\{@code\n(.*?)\n *\\* \\}</pre>", Pattern.DOTALL);
+
+    /** The same for the snippets of the javadoc, which are compiled only: most of them go on for ever. */
+    private static final String UNIT = """
+            import io.github.userfaultfd.*;
+            import io.github.userfaultfd.memory.*;
+            import io.github.userfaultfd.paging.*;
+            import io.github.userfaultfd.remote.*;
+            import io.github.userfaultfd.snapshot.*;
+            import java.nio.channels.*;
+            import java.nio.file.*;
+            import java.time.*;
+            import java.util.*;
+
+            abstract class Snippet {
+                abstract static class MyLoader implements PageLoader {}
+                MemoryRegion region;
+                long address;
+                long offset;
+                int length;
+                Path path;
+                Path directory;
+                FileChannel channel;
+                Uffd uffd;
+                UffdSocket socket;
+                List<RemoteMapping> mappings;
+                PageLoader loader;
+                Snapshotter snapshotter;
+                abstract void save(Object from, long offset, long length);
+                void run() throws Exception {
+            SNIPPET
+                }
+            }
+            """;
+
     /** A class that a snippet begins with. */
     private static final Pattern MEMBERS = Pattern.compile("\\A(public static .*?^}\n)", Pattern.MULTILINE | Pattern.DOTALL);
 
@@ -109,9 +146,9 @@ class DocumentsTest {
         return found;
     }
 
-    private static List<Place> places(Pattern pattern) throws IOException {
+    private static List<Place> places(List<Path> files, Pattern pattern) throws IOException {
         List<Place> found = new ArrayList<>();
-        for (Path file : documents()) {
+        for (Path file : files) {
             String text = Files.readString(file);
             Matcher matcher = pattern.matcher(text);
             while (matcher.find()) {
@@ -122,12 +159,18 @@ class DocumentsTest {
     }
 
     static List<Place> snippets() throws IOException {
-        return places(JAVA);
+        return places(documents(), JAVA);
+    }
+
+    static List<Place> snippetsOfTheJavadoc() throws IOException {
+        try (Stream<Path> files = Files.walk(ChildJvm.root().resolve("src/main/java"))) {
+            return places(files.filter(each -> each.toString().endsWith(".java")).sorted().toList(), JAVADOC);
+        }
     }
 
     static List<Place> commands() throws IOException {
-        List<Place> found = new ArrayList<>(places(COMMAND));
-        found.addAll(places(COMMAND_BETWEEN_WORDS));
+        List<Place> found = new ArrayList<>(places(documents(), COMMAND));
+        found.addAll(places(documents(), COMMAND_BETWEEN_WORDS));
         return found;
     }
 
@@ -146,16 +189,29 @@ class DocumentsTest {
         Path source = Files.writeString(scratch.resolve("Snippet.java"), program.replace("MEMBERS", members)
                 .replace("SNIPPET", snippet.text().substring(members.length())));
         Path classes = Files.createDirectory(scratch.resolve("classes"));
-        String path = ChildJvm.classes() + ":" + ChildJvm.root().resolve("target/lib") + "/*";
-        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", path, "-d", classes.toString(),
-                source.toString()), snippet::text);
-        List<String> printed = new ChildJvm().classPath(classes + ":" + path).run(DEADLINE, "Snippet", scratch.toString())
+        compile(source, classes);
+        List<String> printed = new ChildJvm().classPath(classes + ":" + CLASSES).run(DEADLINE, "Snippet", scratch.toString())
                 .assertExit(0).output().lines().toList();
         assertEquals("done", printed.get(printed.size() - 1));
         Matcher expected = PRINTED.matcher(snippet.text());
         while (expected.find()) {
             assertTrue(printed.contains(expected.group(1)), () -> expected.group() + " printed " + printed);
         }
+    }
+
+    @ParameterizedTest
+    @MethodSource("snippetsOfTheJavadoc")
+    void theSnippetsOfTheJavadocCompile(Place snippet) throws Exception {
+        Path source = Files.writeString(scratch.resolve("Snippet.java"),
+                UNIT.replace("SNIPPET", snippet.text().replaceAll("(?m)^ *\\* ?", "")));
+        compile(source, scratch);
+    }
+
+    private static void compile(Path source, Path classes) throws IOException {
+        ByteArrayOutputStream errors = new ByteArrayOutputStream();
+        int exit = ToolProvider.getSystemJavaCompiler().run(null, null, errors, "-cp", CLASSES, "-d", classes.toString(),
+                source.toString());
+        assertEquals(0, exit, errors::toString);
     }
 
     /** Of make only whether the targets are there: this is one of them. Of the jar the commands themselves, in their classes. */

@@ -51,8 +51,8 @@ static int read_all(int fd, char *to, size_t length, off_t offset)
     return 0;
 }
 
-// No lock; any thread and signal handlers. Waits as long as the others read and copy, none of whom needs a second slot or any
-// Java thread.
+// No lock; any thread and signal handlers. Waits as long as the others read and copy, none of whom needs any Java thread, nor
+// a second slot unless a signal handler of the program faults in the middle of a fault.
 static int take_slot(struct uffd_runs *runs)
 {
     for (;;) {

@@ -3,9 +3,9 @@
 //   bench_faults ENGINE MEMORY AROUND THREADS PAGES      prints nanoseconds a page
 // ENGINE: inline (SIGBUS handler), block, poll, busy (a handler thread that reads blocking, polls, or spins), copy (the ioctl
 // alone, no faults), plain (no userfaultfd); with "+load" behind it the same while all processors are kept busy by threads that
-// spin, with "+rare" with a millisecond of work before each touch, which is not counted. MEMORY: anonymous, shared (memfd), continue
-// (memfd with the pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages for one fault. THREADS: how many touch, each a
-// part of its own.
+// spin, with "+rare" with a millisecond of work before each touch, which is not counted, with "+mask" (inline) in a handler that
+// blocks all signals, as the library's has to in front of HotSpot's. MEMORY: anonymous, shared (memfd), continue (memfd with the
+// pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages for one fault. THREADS: how many touch, each a part of its own.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -238,14 +238,16 @@ int main(int count, char **arguments)
     make_memory(arguments[2], pages);
     window = (size_t)atol(arguments[3]) * page;
     char *manner = strchr(engine, '+');
-    int rarely = manner && strcmp(manner, "+rare") == 0;
-    if (manner && !rarely)
+    int rarely = manner && strcmp(manner, "+rare") == 0, masked = manner && strcmp(manner, "+mask") == 0;
+    if (manner && strcmp(manner, "+load") == 0)
         keep_processors_busy();
     if (manner)
         *manner = 0;
     int64_t expected = (int64_t)pages, sum = expected, time;
     if (strcmp(engine, "inline") == 0) {
         struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART };
+        if (masked)
+            sigfillset(&action.sa_mask);
         sigaction(SIGBUS, &action, NULL);
         open_uffd(0, UFFD_FEATURE_SIGBUS);
     } else if (strcmp(engine, "copy") == 0) {

@@ -53,6 +53,10 @@ public final class Bench {
 
     private void quickFaults(boolean hugePages) throws Exception {
         besideC(Engine.INLINE, Memory.ANONYMOUS, 1, 1);
+        int pages = pages(Engine.INLINE, Memory.ANONYMOUS, 1);
+        rounds.compare("c", name(Engine.INLINE, Memory.ANONYMOUS, 1, 1),
+                () -> PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, 1, 1, pages), "C, inline, signals blocked",
+                () -> Programs.faultsInC(program, "inline+mask", Memory.ANONYMOUS, 1, 1, pages), "ns/page", 0);
         besideC(Engine.INLINE, Memory.ANONYMOUS, 1, 2);
         besideC(Engine.INLINE, Memory.ANONYMOUS, 16, 1);
         besideC(Engine.INLINE, Memory.ANONYMOUS, 256, 1);

@@ -35,8 +35,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>No write through the region's mapping is ever missed between two calls of {@link #collect}, and a page is told by the system's
  * page size. Reported without having been written: pages that {@link MemoryRegion#discard} or {@link MemoryRegion#punchHole}
- * took away, and all of a range whose scan failed. <b>Not seen</b> are writes that go around the mapping: through a region's
- * second mapping, write(2) to its memfd, or buffers registered with io_uring.
+ * took away, of a region with a pager those that two threads touched for the first time at the same moment, and all of a range whose
+ * scan failed. <b>Not seen</b> are writes that go around the mapping: through a region's second mapping, write(2) to its memfd, or
+ * buffers registered with io_uring.
  * On kernels before 6.7, pages are told by the region's page size, and system calls that write to the region, such as
  * {@code FileChannel.read} into one of its buffers, fail with EFAULT on a page that was not written since the last collect.
  *

@@ -35,7 +35,9 @@ class MinorCollapseTest {
                     }
                     assertEquals(Collections.nCopies(memory.pages(), 0L), all.run());
                 }
-                assertTrue(handler.seen().size() <= 1, handler.seen()::toString);
+                // The table is taken away once more, later, by a kernel that could not have the lock for it while it collapsed
+                // (mm/khugepaged.c, khugepaged_add_pte_mapped_thp, Linux 6.1).
+                assertTrue(handler.seen().size() <= 2, handler.seen()::toString);
             }
         }
     }

@@ -218,7 +218,13 @@ final class Steps {
             return Faults.fact(address, FACT_THREAD);
         }
 
+        /** Waits until the thread that forked knows it: the child may have faulted by then. */
         int childPid() {
+            long deadline = System.nanoTime() + DEADLINE_MS * 1_000_000;
+            while (Faults.fact(address, FACT_CHILD) == 0) {
+                assertTrue(System.nanoTime() < deadline, "fork does not return");
+                Thread.onSpinWait();
+            }
             return Faults.fact(address, FACT_CHILD);
         }
 

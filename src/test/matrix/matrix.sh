@@ -162,23 +162,32 @@ machine() { # SERIES ARCHITECTURE JDK
   esac
 }
 
-# Runs a guest and tells what it said; fails when a test did, or when the guest did not come to its end. To be run in a subshell, which
-# takes the guest with it when it is terminated.
+# Runs the machine once. To be run in a subshell, which takes the machine with it when it is terminated.
+run_machine() { # LOG TIME
+  TIMEFORMAT='%0R %0U'
+  {
+    time {
+      timeout -s KILL "$deadline" "${qemu[@]}" </dev/null >"$1" 2>&1 &
+      trap 'kill $!; exit 1' TERM
+      # Its own errors and the end of time are seen later: the last line is missing.
+      wait $! || true
+    } 2>&3
+  } 3>&2 2>"$2"
+  sed -i 's/\r$//' "$1"
+}
+
+# Runs a guest and tells what it said; fails when a test did, or when the guest did not come to its end. A kernel that changes its own
+# code while it starts can lose a race in the emulator before it comes to any test: such a guest is started once more.
 guest() { # SERIES:PROCESSOR:JDK
   local name=${1//:/-} log=$work/${1//:/-}.log series architecture jdk user result passed skipped failed seconds processor outcome=0
   IFS=: read -r series architecture jdk <<<"$1"
   machine "$series" "$architecture" "$jdk"
   [[ ! -t 1 ]] || echo "$1 begins"
-  TIMEFORMAT='%0R %0U'
-  {
-    time {
-      timeout -s KILL "$deadline" "${qemu[@]}" </dev/null >"$log" 2>&1 &
-      trap 'kill $!; exit 1' TERM
-      # Its own errors and the end of time are seen below: the last line is missing.
-      wait $! || true
-    } 2>&3
-  } 3>&2 2>"$work/$name.time"
-  sed -i 's/\r$//' "$log"
+  run_machine "$log" "$work/$name.time"
+  if ! grep -q '^USER ' "$log"; then
+    { echo "$1 did not come to its tests and is started once more; its last lines:"; tail -5 "$log"; } >&2
+    run_machine "$log" "$work/$name.time"
+  fi
   read -r seconds processor <"$work/$name.time"
   awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" \
     -v commit="$(git describe --always --dirty 2>/dev/null)" -f src/test/matrix/summary.awk "$log" \
@@ -190,7 +199,7 @@ guest() { # SERIES:PROCESSOR:JDK
     echo "$1 $user: $(sed -n '/^SYSTEM /{s///p;q}' "$log"); ${result:-no result}; $seconds s ($processor s of processor time), see $log"
   done
   if ! grep -q '^MATRIX-END' "$log"; then
-    { echo "$1 did not come to its end in $deadline s; its last lines:"; tail -5 "$log"; } >&2
+    { echo "$1 did not come to its end after $seconds s; its last lines:"; tail -5 "$log"; } >&2
     outcome=1
   fi
   return $outcome

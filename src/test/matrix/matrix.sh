@@ -190,7 +190,7 @@ guest() { # SERIES:PROCESSOR:JDK
   fi
   read -r seconds processor <"$work/$name.time"
   awk -v guest="$name" -v date="$(date -u +%F)" -v seconds="$seconds" -v processor="$processor" \
-    -v commit="$(git describe --always --dirty 2>/dev/null)" -f src/test/matrix/summary.awk "$log" \
+    -v commit="$commit" -f src/test/matrix/summary.awk "$log" \
     >"$results/$name.txt"
   for user in $users; do
     result=$(sed -n "/^USER $user$/,/^EXIT/s/^RESULT //p" "$log")
@@ -210,8 +210,9 @@ mvn -B -q -ntp dependency:build-classpath -Dmdep.includeScope=test -Dmdep.output
 tr ':' '\n' <"$work/classpath" | grep -E '/(junit|opentest4j|apiguardian)[^/]*\.jar$' >"$work/junit"
 rm -rf "$work"/{images,systems,trees} "$work"/*.{log,time}
 
-# A run replaces what it knows of its own guests and leaves the others.
+# A run replaces what it knows of its own guests and leaves the others. Their files are part of the commit, which is clean only now.
 mkdir -p "$results"
+commit=$(git describe --always --dirty 2>/dev/null || true)
 failures=0
 begin=$SECONDS
 for each in "$@"; do

@@ -52,7 +52,7 @@ static int read_all(int fd, char *to, size_t length, off_t offset)
 }
 
 // No lock; any thread and signal handlers. Waits as long as the others read and copy, none of whom needs any Java thread, nor
-// a second slot unless a signal handler of the program faults in the middle of a fault.
+// a second slot unless a signal handler of the program interrupts him, outside of the SIGBUS handler, and faults itself.
 static int take_slot(struct uffd_runs *runs)
 {
     for (;;) {

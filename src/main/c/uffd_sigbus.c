@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Installed once and never taken out (the library is linked -z nodelete, so the code stays). In a JVM it stands in front of
-// HotSpot's handler, with that handler's mask, and hands on whatever is not its own. The mask costs 3 % of a fault, for two locked
-// changes in the kernel, and is worth it: a profiler's signal waits for the faulting instruction, and its sample shows that one.
+// HotSpot's handler, with that handler's mask, and hands on whatever is not its own. The mask costs some 3 % of a fault, for two
+// locked changes in the kernel (docs/performance.md), and is worth it: a profiler's signal waits for the faulting instruction, and
+// its sample shows that one.
 #include "uffd_sigbus.h"
 
 #include "uffd_abi.h"

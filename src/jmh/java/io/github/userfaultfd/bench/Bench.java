@@ -45,18 +45,18 @@ public final class Bench {
     }
 
     private void besideC(Engine engine, Memory memory, int around, int threads) throws Exception {
+        besideC(engine, memory, around, threads, engine.inC(), "C, " + engine.inC());
+    }
+
+    private void besideC(Engine engine, Memory memory, int around, int threads, String engineInC, String other) throws Exception {
         int pages = pages(engine, memory, around);
         rounds.compare("c", name(engine, memory, around, threads), () -> PagedMemory.run(engine, memory, around, threads, pages),
-                "C, " + engine.inC(), () -> Programs.faultsInC(program, engine.inC(), memory, around, threads, pages), "ns/page",
-                around);
+                other, () -> Programs.faultsInC(program, engineInC, memory, around, threads, pages), "ns/page", around);
     }
 
     private void quickFaults(boolean hugePages) throws Exception {
         besideC(Engine.INLINE, Memory.ANONYMOUS, 1, 1);
-        int pages = pages(Engine.INLINE, Memory.ANONYMOUS, 1);
-        rounds.compare("c", name(Engine.INLINE, Memory.ANONYMOUS, 1, 1),
-                () -> PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, 1, 1, pages), "C, inline, signals blocked",
-                () -> Programs.faultsInC(program, "inline+mask", Memory.ANONYMOUS, 1, 1, pages), "ns/page", 0);
+        besideC(Engine.INLINE, Memory.ANONYMOUS, 1, 1, "inline+mask", "C, inline, signals blocked");
         besideC(Engine.INLINE, Memory.ANONYMOUS, 1, 2);
         besideC(Engine.INLINE, Memory.ANONYMOUS, 16, 1);
         besideC(Engine.INLINE, Memory.ANONYMOUS, 256, 1);

@@ -41,7 +41,9 @@ struct uffd_paged {
     const char *pattern;  // one page, for UFFD_FAILURE_FILL
     _Atomic(uint64_t) *failed_pages;  // one bit a page, for UFFD_FAILURE_FILL
     _Atomic(int) failed_errno;
-    _Atomic(uint64_t) copy_mode;  // UFFDIO_COPY_MODE_WP while somebody beside the pager protects pages; read inside of uffd_inline_enter
+    // UFFDIO_COPY_MODE_DONTWAKE if nobody waits; UFFDIO_COPY_MODE_WP while somebody beside the pager protects pages; read inside of
+    // uffd_inline_enter.
+    _Atomic(uint64_t) copy_mode;
     _Atomic(int) ended;   // no page is missing any more, or the region is gone: a fault that comes late is nobody's
     struct uffd_stripe stripes[UFFD_STRIPES];
 };

@@ -123,6 +123,8 @@ int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager
     paged->page = (size_t)options->page;
     paged->around = (size_t)options->around;
     paged->on_failure = (int)options->on_failure;
+    // With UFFD_FEATURE_SIGBUS no thread ever waits on the descriptor: a fault is the thread's own business.
+    atomic_init(&paged->copy_mode, pager->engine == UFFD_ENGINE_INLINE ? UFFDIO_COPY_MODE_DONTWAKE : 0);
     paged->source = (const struct uffd_source *)(uintptr_t)options->source;
     int failed = prepare_policy(paged);
     if (!failed)

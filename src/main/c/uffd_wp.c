@@ -375,7 +375,10 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
 static void protect_fills(struct uffd_wp *wp, int protect)
 {
     if (wp->paged) {
-        atomic_store(&wp->paged->copy_mode, protect ? UFFDIO_COPY_MODE_WP : 0);
+        if (protect)
+            atomic_fetch_or(&wp->paged->copy_mode, UFFDIO_COPY_MODE_WP);
+        else
+            atomic_fetch_and(&wp->paged->copy_mode, ~(uint64_t)UFFDIO_COPY_MODE_WP);
         uffd_inline_quiesce();
     }
 }

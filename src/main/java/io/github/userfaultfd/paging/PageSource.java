@@ -2,8 +2,8 @@
 package io.github.userfaultfd.paging;
 
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.checkpoint.CheckpointChain;
 import io.github.userfaultfd.internal.Abi;
-import io.github.userfaultfd.internal.CheckpointChain;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;

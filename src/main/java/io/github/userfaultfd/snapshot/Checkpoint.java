@@ -2,10 +2,10 @@
 package io.github.userfaultfd.snapshot;
 
 import io.github.userfaultfd.UffdException;
-import io.github.userfaultfd.internal.CheckpointChain;
-import io.github.userfaultfd.internal.CheckpointDirectory;
-import io.github.userfaultfd.internal.CheckpointFile;
-import io.github.userfaultfd.internal.CheckpointWriter;
+import io.github.userfaultfd.checkpoint.CheckpointChain;
+import io.github.userfaultfd.checkpoint.CheckpointDirectory;
+import io.github.userfaultfd.checkpoint.CheckpointFile;
+import io.github.userfaultfd.checkpoint.CheckpointWriter;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.snapshot;
 
-import io.github.userfaultfd.internal.CheckpointChain;
-import io.github.userfaultfd.internal.CheckpointFile;
+import io.github.userfaultfd.checkpoint.CheckpointChain;
+import io.github.userfaultfd.checkpoint.CheckpointFile;
 import java.time.Instant;
 
 /**

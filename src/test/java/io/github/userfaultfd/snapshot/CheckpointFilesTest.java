@@ -9,10 +9,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.checkpoint.CheckpointDirectory;
+import io.github.userfaultfd.checkpoint.CheckpointFile;
+import io.github.userfaultfd.checkpoint.CheckpointWriter;
 import io.github.userfaultfd.internal.Abi;
-import io.github.userfaultfd.internal.CheckpointDirectory;
-import io.github.userfaultfd.internal.CheckpointFile;
-import io.github.userfaultfd.internal.CheckpointWriter;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.paging.Close;

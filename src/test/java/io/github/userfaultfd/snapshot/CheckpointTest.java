@@ -10,10 +10,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.checkpoint.CheckpointDirectory;
+import io.github.userfaultfd.checkpoint.CheckpointWriter;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
-import io.github.userfaultfd.internal.CheckpointDirectory;
-import io.github.userfaultfd.internal.CheckpointWriter;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.userfaultfd.internal;
+package io.github.userfaultfd.checkpoint;
 
-import static io.github.userfaultfd.internal.CheckpointFormat.damaged;
+import static io.github.userfaultfd.checkpoint.CheckpointFormat.damaged;
 
 import java.io.Closeable;
 import java.io.IOException;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.userfaultfd.internal;
+package io.github.userfaultfd.checkpoint;
 
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Locale;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.userfaultfd.internal;
+package io.github.userfaultfd.checkpoint;
 
 import java.io.Closeable;
 import java.io.IOException;

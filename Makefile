@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# make run    the main job: the running JDK's lib/modules, restored lazily through page faults
+# make run    the main job: the running JDK's lib/modules, or FILE=..., restored lazily through page faults
 # make test   all tests
 # make stress the stress test for a minute with each kind of handler
 # make bench  what a page fault costs, in Java and in C, and everything else in docs/performance.md; make bench-full: more of it
-# FILE=...    another file for make run
 # make matrix the tests under real kernels in virtual machines; make matrix-full: under more of them; make matrix-short: fewer tests
 # make docs   the documentation of the API, in target/reports/apidocs
-# make dist   what is given to others, in target/dist: the jar with the libraries of all processors, the drop-in jar, sources,
-#             documentation, list of contents, checksums; needs cross compilers, which it installs for root on Debian and Ubuntu
+# make dist   what is given to others, in target/dist; needs cross compilers, which it installs for root on Debian and Ubuntu
 
 MVN = mvn -B -q -ntp
 JAVA = java

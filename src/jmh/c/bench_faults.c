@@ -32,6 +32,7 @@ static size_t window;
 static size_t length;
 static int uffd;
 static int by_continue;
+static uint64_t copy_mode;
 static char *region;
 static char *source;
 
@@ -113,7 +114,8 @@ static void resolve(uintptr_t address)
         struct uffdio_continue request = { .range = { (uintptr_t)region + offset, window } };
         done = ioctl(uffd, UFFDIO_CONTINUE, &request);
     } else {
-        struct uffdio_copy request = { .dst = (uintptr_t)region + offset, .src = (uintptr_t)source + offset, .len = window };
+        struct uffdio_copy request = { .dst = (uintptr_t)region + offset, .src = (uintptr_t)source + offset, .len = window,
+                                       .mode = copy_mode };
         done = ioctl(uffd, UFFDIO_COPY, &request);
     }
     if (done < 0 && errno != EEXIST)
@@ -250,8 +252,10 @@ int main(int count, char **arguments)
             sigfillset(&action.sa_mask);
         sigaction(SIGBUS, &action, NULL);
         open_uffd(0, UFFD_FEATURE_SIGBUS);
+        copy_mode = UFFDIO_COPY_MODE_DONTWAKE;  // no thread waits for another
     } else if (strcmp(engine, "copy") == 0) {
         open_uffd(0, 0);
+        copy_mode = UFFDIO_COPY_MODE_DONTWAKE;
     } else if (strcmp(engine, "plain") == 0) {
         expected = by_continue ? expected : 0;
     } else {

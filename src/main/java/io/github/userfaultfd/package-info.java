@@ -8,7 +8,8 @@
  * have the faults of this JVM's own Java code resolved, use the package {@code paging}; see the safepoint rule in
  * {@link io.github.userfaultfd.Uffd}.
  *
- * <p>Linux only. Every method names the ioctl behind it and the version of Linux that brought it; what the running kernel
+ * <p>Linux only. Each ioctl's method names it, {@link io.github.userfaultfd.Ioctl} and
+ * {@link io.github.userfaultfd.Feature} the version of Linux that brought it; what the running kernel
  * has is probed, see {@link io.github.userfaultfd.SystemSupport}.
  */
 @NullMarked

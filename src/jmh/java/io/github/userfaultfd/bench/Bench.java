@@ -114,13 +114,13 @@ public final class Bench {
     }
 
     /** What a second thread brings, in Java and in C. */
-    private void secondThread() throws Exception {
-        int pages = pages(Engine.INLINE, Memory.ANONYMOUS, 1);
+    private void secondThread(int around) throws Exception {
+        int pages = pages(Engine.INLINE, Memory.ANONYMOUS, around);
         IntFunction<Rounds.Measurement> java =
-                threads -> () -> 1e6 / PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, 1, threads, pages);
+                threads -> () -> 1e6 / PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, around, threads, pages);
         IntFunction<Rounds.Measurement> c =
-                threads -> () -> 1e6 / Programs.faultsInC(program, "inline", Memory.ANONYMOUS, 1, threads, pages);
-        String name = name(Engine.INLINE, Memory.ANONYMOUS, 1, 2);
+                threads -> () -> 1e6 / Programs.faultsInC(program, "inline", Memory.ANONYMOUS, around, threads, pages);
+        String name = name(Engine.INLINE, Memory.ANONYMOUS, around, 2);
         rounds.compare("threads", name, java.apply(2), "1 thread", java.apply(1), "pages/ms", 0);
         rounds.compare("threads", "the same in C", c.apply(2), "1 thread", c.apply(1), "pages/ms", 0);
     }
@@ -224,7 +224,8 @@ public final class Bench {
             bench.quickFaults(noHugePages.isEmpty());
         }
         bench.alternatives();
-        bench.secondThread();
+        bench.secondThread(1);
+        bench.secondThread(16);
         bench.throughput();
         bench.otherProcesses();
         bench.rounds.comparisons().addAll(bench.fileRounds.comparisons());

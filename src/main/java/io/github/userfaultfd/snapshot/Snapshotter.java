@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  *
  * <p>A write to a protected page raises SIGBUS ({@code UFFD_FEATURE_SIGBUS}, write-protect mode, Linux 5.7; shared memory and huge
- * pages 5.19), and the handler of this library saves and opens the page on the writing thread, in C. That costs a few
+ * pages 5.19), and the handler of this library saves and opens the page on the writing thread, in C. That costs some ten
  * microseconds for the first write to a page after a begin, and nothing afterwards; reads cost nothing ever.
  *
  * <p><b>System calls that write into the region</b>, such as {@code FileChannel.read} into one of its buffers, fail with EFAULT on a
@@ -89,7 +89,7 @@ public final class Snapshotter implements AutoCloseable {
 
     /**
      * Begins a snapshot: what the region holds at this moment is the image. Each write that was finished before is in it, and no
-     * write that starts after the return. Protecting the pages that were written since the last begin takes some 25 ms a GiB of
+     * write that starts after the return. Protecting the pages that were written since the last begin takes some 30 ms a GiB of
      * small pages; a writing thread is held up for a small part of it. Waits until no {@link WriteWindow} is open.
      *
      * @return the snapshot

@@ -8,6 +8,7 @@
 #include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 // Linux 5.11: faults of user mode only; also the one flag that the device (6.1) takes by value.
@@ -16,6 +17,11 @@
 #endif
 #ifndef USERFAULTFD_IOC_NEW
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+// Linux 5.14.
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 
 // Features by the bit that include/uapi/linux/userfaultfd.h gave them.

@@ -58,6 +58,7 @@ static void distrust(struct uffd_paged *paged, size_t from, size_t to, struct uf
 static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const struct uffd_lent *lent, struct uffd_stripe *stripe)
 {
     int64_t give_up = 0;
+    bool populated = paged->page == (size_t)getpagesize();
     for (;;) {
         int64_t done = uffd_copy(paged->fd, paged->region.base + from, lent->address + (from - lent->from), to - from,
                                  atomic_load(&paged->copy_mode));
@@ -73,6 +74,12 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
         }
         if (done == -ENOENT && to - from > paged->page) {
             to = from + paged->page;
+        } else if (done == -ENOMEM && !populated) {
+            // For a huge page whose source is not mapped in the kernel takes a second one meanwhile, of which there may be none.
+            populated = true;
+            int failed = uffd_populate(lent->address + (from - lent->from), to - from);
+            if (failed)
+                return failed == -EFAULT ? failed : done;
         } else if (done == -EAGAIN) {
             if (give_up == 0)
                 give_up = uffd_nanoseconds() + RETRY_NANOSECONDS;

@@ -39,44 +39,57 @@ struct uffd_keeper {
     int64_t ready;
     int on_failure;
     int stop;                        // an eventfd: readable when the thread has to end
-    struct uffd_child child;
-    char record[UFFD_RECORD_BYTES];  // of the child's, as far as it has come
-    size_t received;
     int64_t minute_began;
     int64_t in_minute;               // restarts
     pthread_t thread;
-    pthread_mutex_t child_lock;      // held while the child's socket is made, closed, or written to
+    pthread_mutex_t child_lock;      // held while the child's socket is made, closed, written to, or read
+    struct uffd_child child;
+    int serves;                      // the child has said so
+    char record[UFFD_RECORD_BYTES];  // of the child's, as far as it has come
+    size_t received;
     pthread_mutex_t lock;            // guards what follows; held for moments
     struct uffd_keeper_stats stats;
     char reason[UFFD_RECORD_BYTES - UFFD_RECORD_TEXT];
 };
 
-// Takes the keeper's lock; the keeper's thread. 1 when a whole record has come: READY; 0 for others and parts; -EPIPE at the
-// end.
-static int receive(struct uffd_keeper *keeper)
+// Takes the keeper's lock, holds the child's; any thread. 1 when a whole record has come, 0 for a part or none, -EPIPE at the end.
+static int receive_one(struct uffd_keeper *keeper)
 {
-    ssize_t bytes = read(keeper->child.control, keeper->record + keeper->received, sizeof keeper->record - keeper->received);
+    ssize_t bytes = recv(keeper->child.control, keeper->record + keeper->received, sizeof keeper->record - keeper->received,
+                         MSG_DONTWAIT);
     if (bytes <= 0)
         return bytes < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -EPIPE;
     keeper->received += (size_t)bytes;
     if (keeper->received < sizeof keeper->record)
         return 0;
     keeper->received = 0;
-    if (keeper->record[0] == UFFD_CHILD_READY)
+    if (keeper->record[0] == UFFD_CHILD_READY) {
+        keeper->serves = 1;
         return 1;
+    }
     pthread_mutex_lock(&keeper->lock);
     if (keeper->stats.failures++ == 0) {
         memcpy(&keeper->stats.failed_at, keeper->record + 8, sizeof keeper->stats.failed_at);
         memcpy(keeper->reason, keeper->record + UFFD_RECORD_TEXT, sizeof keeper->reason - 1);
     }
     pthread_mutex_unlock(&keeper->lock);
-    return 0;
+    return 1;
+}
+
+// Takes the keeper's locks; the keeper's thread. -EPIPE when the child has ended and all that it told is known.
+static int receive(struct uffd_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->child_lock);
+    int received = receive_one(keeper);
+    pthread_mutex_unlock(&keeper->child_lock);
+    return received;
 }
 
 // Takes the keeper's locks; one thread. The child has ended, or shall.
 static void end_child(struct uffd_keeper *keeper)
 {
     pthread_mutex_lock(&keeper->child_lock);
+    keeper->serves = 0;
     int status = uffd_child_end(&keeper->child);
     pthread_mutex_unlock(&keeper->child_lock);
     pthread_mutex_lock(&keeper->lock);
@@ -90,23 +103,21 @@ static int start_child(struct uffd_keeper *keeper)
 {
     pthread_mutex_lock(&keeper->child_lock);
     int failed = uffd_child_start(keeper->arguments, keeper->fd, &keeper->child);
+    keeper->received = 0;
     pthread_mutex_unlock(&keeper->child_lock);
     if (failed)
         return failed;
-    keeper->received = 0;
     pthread_mutex_lock(&keeper->lock);
     keeper->stats.pid = keeper->child.pid;
     pthread_mutex_unlock(&keeper->lock);
     int64_t began = uffd_nanoseconds();
     struct pollfd ready[2] = { { .fd = keeper->stop, .events = POLLIN }, { .fd = keeper->child.control, .events = POLLIN } };
-    for (int served = 0; served <= 0;) {
+    while (!keeper->serves) {
         int64_t left = (keeper->ready - (uffd_nanoseconds() - began)) / 1000000;
         int polled = left <= 0 ? 0 : poll(ready, 2, left > 1000 ? 1000 : (int)left);
         failed = left <= 0 ? -ETIMEDOUT : ready[0].revents ? -ECANCELED : 0;
-        if (!failed && polled > 0 && ready[1].revents) {
-            served = receive(keeper);
-            failed = served < 0 ? -ECHILD : 0;
-        }
+        if (!failed && polled > 0 && ready[1].revents)
+            failed = receive(keeper) < 0 ? -ECHILD : 0;
         if (failed) {
             end_child(keeper);
             return failed;
@@ -319,13 +330,17 @@ int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_kee
     return 0;
 }
 
-// Takes the keeper's lock; any thread.
-void uffd_keeper_stats(const struct uffd_keeper *keeper, struct uffd_keeper_stats *stats)
+// Takes the keeper's locks; any thread. Knows of each page that failed before somebody could see it: a serving child tells first, and what
+// it told may be unread still.
+void uffd_keeper_stats(struct uffd_keeper *keeper, struct uffd_keeper_stats *stats)
 {
-    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&keeper->lock;
-    pthread_mutex_lock(lock);
+    pthread_mutex_lock(&keeper->child_lock);
+    while (keeper->serves && receive_one(keeper) > 0)
+        continue;
+    pthread_mutex_unlock(&keeper->child_lock);
+    pthread_mutex_lock(&keeper->lock);
     *stats = keeper->stats;
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(&keeper->lock);
 }
 
 // Takes the lock of the child's socket; any thread. Tells the child runs to load ahead: an offset and a length each, as many as

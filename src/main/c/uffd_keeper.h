@@ -42,7 +42,7 @@ struct uffd_keeper_stats {
 };
 
 int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_keeper **result, int64_t *status);
-void uffd_keeper_stats(const struct uffd_keeper *keeper, struct uffd_keeper_stats *stats);
+void uffd_keeper_stats(struct uffd_keeper *keeper, struct uffd_keeper_stats *stats);
 int uffd_keeper_ahead(struct uffd_keeper *keeper, const int64_t *runs, size_t bytes);
 int uffd_keeper_reason(const struct uffd_keeper *keeper, char *text, int room);
 int uffd_keeper_finish(struct uffd_keeper *keeper);

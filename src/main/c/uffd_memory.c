@@ -118,7 +118,12 @@ int uffd_memory_empty(void *address, size_t length, size_t page)
     if (result != -EINVAL || page == (size_t)getpagesize())
         return result;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | (__builtin_ctzll(page) << 26 /* MAP_HUGE_SHIFT */);
-    return mmap(address, length, PROT_NONE, flags, -1, 0) == MAP_FAILED ? -errno : 1;
+    if (mmap(address, length, PROT_NONE, flags, -1, 0) != MAP_FAILED)
+        return 1;
+    // Without enough huge pages for it the kernel has unmapped the old one all the same: the addresses have to stay taken.
+    result = -errno;
+    uffd_memory_retire(address, length);
+    return result;
 }
 
 // No lock; one thread; nobody can touch the region (PROT_NONE). Afterwards each of its pages is missing, and a fault is told to

@@ -202,6 +202,13 @@ int64_t uffd_copy(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t 
     return fill(fd, UFFDIO_COPY, &request, &request.copy);
 }
 
+// No lock; any thread and signal handlers. Maps what is to be copied in (Linux 5.14); -EFAULT if it cannot be read.
+int uffd_populate(uint64_t address, uint64_t length)
+{
+    uint64_t first = address & ~(uint64_t)(getpagesize() - 1);
+    return madvise((void *)(uintptr_t)first, address + length - first, MADV_POPULATE_READ) < 0 ? -errno : 0;
+}
+
 // No lock; any thread and signal handlers.
 int64_t uffd_zeropage(int fd, uint64_t start, uint64_t length, uint64_t mode)
 {

@@ -399,9 +399,19 @@ static int leave(struct uffd_wp *wp)
     return failed ? failed : after;
 }
 
+// No lock; any thread. The kernel's merging of same pages (KSM) takes the protection of a page away, unseen. EINVAL: there is none.
+static int keep_from_merging(const struct uffd_wp *wp)
+{
+    int failed = madvise((void *)wp->region.base, wp->region.length, MADV_UNMERGEABLE) < 0 ? -errno : 0;
+    return failed == -EINVAL ? 0 : failed;
+}
+
 // No lock; any thread. After a failure all is as before. The handler has to know the region before it is protected.
 static int begin(struct uffd_wp *wp, int unchanged)
 {
+    int unmerged = keep_from_merging(wp);
+    if (unmerged)
+        return unmerged;
     uint64_t mode = UFFDIO_REGISTER_MODE_WP | (wp->paged ? UFFDIO_REGISTER_MODE_MISSING : 0);
     int64_t ioctls = uffd_register(wp->fd, wp->region.base, wp->region.length, mode);
     if (ioctls < 0)

@@ -5,17 +5,22 @@
 // before 6.15 do. TEST_KERNEL=broken answers UFFDIO_CONTINUE with EIO, as for a page with a memory error.
 // TEST_KERNEL=lenient has no MINOR_SHMEM, and takes it in UFFDIO_API without a word, as kernels before 6.10 do.
 // TEST_KERNEL=unpoisoned does not know UFFDIO_POISON, as before 6.6; TEST_KERNEL=full has memory for nothing.
+// TEST_KERNEL=crowded has no thread more while the file TEST_CROWDED is there. TEST_KERNEL=late lets the shim's poll(2) of two
+// descriptors return a second late. TEST_KERNEL=short has no page to copy from memory that MADV_POPULATE_READ did not map in before.
 // TEST_KERNEL=hasty has the shim's clock, and nobody else's, go ahead by more than a minute each time it is looked at.
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/ioctl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +31,13 @@ static const uint64_t NEW_FEATURE = UINT64_C(1) << 40;
 __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *time);
 __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...);
 __attribute__((visibility("default"))) ssize_t read(int fd, void *buffer, size_t size);
+
+__attribute__((visibility("default"))) int madvise(void *address, size_t length, int advice);
+__attribute__((visibility("default"))) int poll(struct pollfd *descriptors, nfds_t count, int timeout);
+__attribute__((visibility("default"))) int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                                                          void *(*body)(void *), void *argument);
+
+static _Atomic(uintptr_t) populated_from, populated_to;
 
 static bool kernel_is(const char *what)
 {
@@ -106,7 +118,50 @@ int ioctl(int fd, unsigned long request, ...)
         errno = ENOMEM;
         return -1;
     }
+    const struct uffdio_copy *copy = argument;
+    if (kernel_is("short") && _IOC_NR(request) == UFFDIO_COPY_NUMBER
+        && (copy->src < populated_from || copy->src + copy->len > populated_to)) {
+        errno = ENOMEM;
+        return -1;
+    }
     return real_ioctl(fd, request, argument);
+}
+
+int madvise(void *address, size_t length, int advice)
+{
+    if (advice == 22) {  // MADV_POPULATE_READ, Linux 5.14
+        populated_from = (uintptr_t)address;
+        populated_to = (uintptr_t)address + length;
+        return 0;
+    }
+    return (int)syscall(SYS_madvise, address, length, advice);
+}
+
+static bool is_from_the_shim(void *return_address)
+{
+    Dl_info caller;
+    return dladdr(return_address, &caller) && strstr(caller.dli_fname, "libuserfaultfd_jni");
+}
+
+int poll(struct pollfd *descriptors, nfds_t count, int timeout)
+{
+    static int (*next)(struct pollfd *, nfds_t, int);
+    if (!next)
+        *(void **)&next = dlsym(RTLD_NEXT, "poll");
+    int result = next(descriptors, count, timeout);
+    if (kernel_is("late") && count == 2 && is_from_the_shim(__builtin_return_address(0)))
+        sleep(1);
+    return result;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)
+{
+    static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (!next)
+        *(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
+    if (kernel_is("crowded") && access(getenv("TEST_CROWDED"), F_OK) == 0)
+        return EAGAIN;
+    return next(thread, attributes, body, argument);
 }
 
 ssize_t read(int fd, void *buffer, size_t size)
@@ -130,8 +185,7 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     if (!next)
         *(void **)&next = dlsym(RTLD_NEXT, "clock_gettime");
     int result = next(clock, time);
-    Dl_info caller;
-    if (kernel_is("hasty") && dladdr(__builtin_return_address(0), &caller) && strstr(caller.dli_fname, "libuserfaultfd_jni"))
+    if (kernel_is("hasty") && is_from_the_shim(__builtin_return_address(0)))
         time->tv_sec += OVER_A_MINUTE * atomic_fetch_add(&looks, 1);
     return result;
 }

@@ -5,12 +5,12 @@ import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.SystemNames;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
-import java.nio.charset.Charset;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -169,13 +169,13 @@ public final class CheckpointChain implements Closeable {
 
     private long openSource() throws IOException {
         ByteArrayOutputStream names = new ByteArrayOutputStream();
-        int count = 0;
+        long count = 0;
         for (CheckpointFile each : files) {
             if (each.isCompressed()) {
                 throw new UnsupportedOperationException("the checkpoint file " + each.path()
                         + " is compressed, so its pages cannot be filled lazily: restore all with Checkpoint.restore");
             }
-            names.write((each.path().toRealPath() + "\0").getBytes(Charset.forName(System.getProperty("sun.jnu.encoding"))));
+            names.write(SystemNames.ended(each.path().toRealPath().toString()));
             count += each.runs();
         }
         ByteBuffer nativeNames = ByteBuffer.allocateDirect(names.size()).put(names.toByteArray());
@@ -201,8 +201,12 @@ public final class CheckpointChain implements Closeable {
         return handle;
     }
 
-    private Scratch runs(int count) {
-        Scratch runs = new Scratch(Math.multiplyExact(count, Abi.RUN_LONGS));
+    private Scratch runs(long count) {
+        if (count > Integer.MAX_VALUE / (Abi.RUN_LONGS * Long.BYTES)) {
+            throw new UnsupportedOperationException("the checkpoint in " + directory + " has " + count
+                    + " runs, too many to be filled lazily: restore all with Checkpoint.restore");
+        }
+        Scratch runs = new Scratch((int) count * Abi.RUN_LONGS);
         int at = 0;
         int number = 0;
         for (CheckpointFile each : files) {

@@ -51,6 +51,9 @@ final class CheckpointFormat {
     /** A run is checked as a whole before a page of it is used, so a longer one makes a fault slower and the index shorter. */
     private static final long LONGEST_RUN = 64 * 1024;
 
+    /** How many runs a file can have: an index that is one array. */
+    static final int MOST_RUNS = (1 << 30) / RUN_LENGTH;
+
     private CheckpointFormat() {}
 
     /** {@return how long a run can be, in bytes} */

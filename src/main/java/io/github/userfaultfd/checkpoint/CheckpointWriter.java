@@ -100,9 +100,18 @@ public final class CheckpointWriter implements Closeable {
     }
 
     /**
+     * {@return whether so many runs fit into a file}
+     *
+     * @param runs each of at most {@link #longestRun} bytes
+     */
+    public static boolean fit(long runs) {
+        return runs <= CheckpointFormat.MOST_RUNS;
+    }
+
+    /**
      * Adds the pages that remain in a direct buffer.
      *
-     * @param offset where they are in the region; each run behind the one before
+     * @param offset where they are in the region; each run behind the one before, and all of them as many as {@link #fit}
      */
     public void add(long offset, ByteBuffer pages) throws IOException {
         int length = pages.remaining();

@@ -45,6 +45,11 @@ public final class RegionOwner implements Runnable {
          */
         boolean fill(long offset, long length) throws IOException;
 
+        /** {@return whether it is one that brings pages: others only protect them, or note what was written} */
+        default boolean bringsPages() {
+            return true;
+        }
+
         /**
          * Pages are about to be taken away.
          *
@@ -106,9 +111,14 @@ public final class RegionOwner implements Runnable {
         return owner;
     }
 
-    /** {@return whether somebody resolves the faults of a region that shares bytes with a range, or whose second mapping does} */
-    public static boolean isServedWithin(long address, long length) {
-        return LIVE.values().stream().anyMatch(each -> each.service() != null && each.shares(address, length));
+    /** {@return whether somebody brings the pages of a region that shares bytes with a range, or whose second mapping does} */
+    public static boolean isPagedWithin(long address, long length) {
+        return LIVE.values().stream().anyMatch(each -> each.isPaged() && each.shares(address, length));
+    }
+
+    private boolean isPaged() {
+        Service now = service();
+        return now != null && now.bringsPages();
     }
 
     private boolean shares(long from, long bytes) {

@@ -308,9 +308,14 @@ public final class MemoryRegion implements AutoCloseable {
      * @param length a multiple of the page size
      * @return bit i is set if the page at {@code offset + i * pageSize()} is there
      * @throws UffdException if the kernel refuses
+     * @throws IllegalArgumentException if these are more pages than a BitSet has bits, 2147483647: ask for parts
      */
     public BitSet residentPages(long offset, long length) throws UffdException {
         check("residentPages", offset, length);
+        if (length / pageSize() > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("residentPages: " + length / pageSize() + " pages, more than a BitSet has bits, "
+                    + Integer.MAX_VALUE + ": ask for parts");
+        }
         long words = (length / pageSize() + Long.SIZE - 1) / Long.SIZE;
         Scratch bits = new Scratch(Math.toIntExact(words));
         owner.enter();

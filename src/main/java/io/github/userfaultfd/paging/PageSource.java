@@ -8,10 +8,10 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.SystemNames;
 import java.io.IOException;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
-import java.nio.charset.Charset;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
@@ -21,7 +21,6 @@ import java.util.Objects;
  * source only describes; it can serve several pagers. It has to reach into the region's last page, whose rest reads as zeros.
  */
 public abstract sealed class PageSource {
-    private static final Charset FILE_NAMES = Charset.forName(System.getProperty("sun.jnu.encoding"));
     private static final int LONGEST_PLACE = 4200; // PATH_MAX, and a number
 
     private PageSource() {}
@@ -102,7 +101,7 @@ public abstract sealed class PageSource {
     final String place(long handle, long offset) {
         ByteBuffer text = ByteBuffer.allocateDirect(LONGEST_PLACE);
         int length = Scratch.passBuffer(text, address -> Native.sourcePlace(handle, offset, address, text.capacity()));
-        return length < 0 ? toString() : this + ", of " + FILE_NAMES.decode(text.limit(Math.min(length, LONGEST_PLACE - 1)));
+        return length < 0 ? toString() : this + ", of " + SystemNames.text(text.limit(Math.min(length, LONGEST_PLACE - 1)));
     }
 
     final void checkReaches(long sourceLength, long regionLength, long regionPage) {
@@ -141,7 +140,7 @@ public abstract sealed class PageSource {
                 throw new IllegalArgumentException("the source " + this + " ends behind the file's end at " + Files.size(file));
             }
             checkReaches(size, regionLength, regionPage);
-            byte[] name = (file + "\0").getBytes(FILE_NAMES);
+            byte[] name = SystemNames.ended(file.toString());
             ByteBuffer nativeName = ByteBuffer.allocateDirect(name.length).put(name);
             try {
                 long used = Math.min(size, regionLength);
@@ -177,7 +176,7 @@ public abstract sealed class PageSource {
             if (Native.isMapped(first, address + regionLength - first) < 0) {
                 throw new UffdException("open", Abi.ENOMEM, "the source " + this, "part of that memory is not mapped");
             }
-            if (RegionOwner.isServedWithin(address, regionLength)) {
+            if (RegionOwner.isPagedWithin(address, regionLength)) {
                 throw new IllegalArgumentException("the source " + this
                         + " is itself a paged region: pages cannot be copied from memory that is missing");
             }

@@ -66,6 +66,10 @@ public final class Checkpoint implements AutoCloseable {
         compress = options.compression == Compression.ZSTD;
         mostIncrements = options.increments;
         longestRun = CheckpointWriter.longestRun(pageSize);
+        if (!CheckpointWriter.fit(runs(regionSize))) {
+            throw new IllegalArgumentException("a checkpoint of " + regionSize + " bytes in runs of " + longestRun
+                    + " has an index that is too large: take several regions, or huge pages");
+        }
         piece = ByteBuffer.allocateDirect(Math.max(PIECE / longestRun, 1) * longestRun);
         if (compress) {
             CheckpointWriter.requireCompression();
@@ -154,8 +158,18 @@ public final class Checkpoint implements AutoCloseable {
         return number;
     }
 
+    private long runs(long bytes) {
+        return (bytes + longestRun - 1) / longestRun;
+    }
+
+    private boolean fitsIncrement(LiveSnapshot snapshot) {
+        long[] runs = {0};
+        snapshot.changed((offset, length) -> runs[0] += runs(length));
+        return CheckpointWriter.fit(runs[0]);
+    }
+
     private void save(LiveSnapshot snapshot) throws IOException {
-        boolean full = base == null || increments >= mostIncrements || incrementBytes > fullBytes;
+        boolean full = base == null || increments >= mostIncrements || incrementBytes > fullBytes || !fitsIncrement(snapshot);
         long id = ThreadLocalRandom.current().nextLong();
         CheckpointWriter writer = CheckpointWriter.create(directory.path(), number + 1, full ? null : base, id, regionSize,
                 pageSize, compress);

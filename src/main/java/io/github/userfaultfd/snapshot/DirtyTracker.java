@@ -69,6 +69,11 @@ public final class DirtyTracker implements AutoCloseable {
         }
 
         @Override
+        public boolean bringsPages() {
+            return false;
+        }
+
+        @Override
         public void tookAway(long offset, long length) {
             mark(offset, length);
         }

@@ -31,7 +31,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>System calls that write into the region</b>, such as {@code FileChannel.read} into one of its buffers, fail with EFAULT on a
  * protected page: {@link #prepareWrite} first. <b>Not seen</b> are writes that go around the mapping: through a region's second
- * mapping, write(2) to its memfd, or buffers registered with io_uring.
+ * mapping, write(2) to its memfd, or buffers registered with io_uring. The kernel's merging of same pages (KSM) is ended for the
+ * region, because it takes the protection away ({@code replace_page}, mm/ksm.c): nobody may ask for it again meanwhile, by madvise(2)
+ * or {@code PR_SET_MEMORY_MERGE}.
  *
  * <p>A region that a {@code Pager} with engine INLINE fills can be snapshotted too: start the pager first and close it last. Pages that
  * were not brought yet are in the image as the source has them.
@@ -48,6 +50,11 @@ public final class Snapshotter implements AutoCloseable {
     private final class Service implements RegionOwner.Service {
         @Override
         public boolean fill(long offset, long length) {
+            return false;
+        }
+
+        @Override
+        public boolean bringsPages() {
             return false;
         }
 

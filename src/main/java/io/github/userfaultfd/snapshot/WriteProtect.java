@@ -11,10 +11,10 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.SystemNames;
 import io.github.userfaultfd.internal.UseCount;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.charset.Charset;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
@@ -107,7 +107,7 @@ final class WriteProtect {
 
     private static int unnamedFile(Path directory) throws IOException {
         Path real = directory.toRealPath();
-        byte[] name = (real + "\0").getBytes(Charset.forName(System.getProperty("sun.jnu.encoding")));
+        byte[] name = SystemNames.ended(real.toString());
         int fd = Scratch.passBuffer(ByteBuffer.allocateDirect(name.length).put(name), Native::unnamedFile);
         if (fd < 0) {
             throw new UffdException("spillTo", -fd, real.toString());

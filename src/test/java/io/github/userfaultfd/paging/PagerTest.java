@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdBuilder;
@@ -14,6 +15,7 @@ import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.snapshot.DirtyTracker;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
@@ -228,6 +230,56 @@ class PagerTest {
                 region.fetch(0, region.size());
                 assertEquals(3, settled(pager).pages());
             }
+        } finally {
+            HugePages.giveBack();
+        }
+    }
+
+    /** Reading is all that a pager does to its source: who takes note of writes is not in the way, whoever was first. */
+    @Test
+    void theSourceMayBeTracked() throws Exception {
+        Needs.features(Feature.PAGEFAULT_FLAG_WP);
+        try (MemoryRegion source = MemoryRegion.anonymous(4 * PAGE); MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            source.asByteBuffer(0, 4 * (int) PAGE).put(3 * (int) PAGE, (byte) 5);
+            try (DirtyTracker tracker = DirtyTracker.start(source);
+                    Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).start()) {
+                assertEquals(5, region.asByteBuffer(3 * PAGE, 1).get(0));
+                tracker.collect((offset, length) -> { });
+                source.asByteBuffer(PAGE, 1).put(0, (byte) 6);
+                assertEquals(6, region.asByteBuffer(PAGE, 1).get(0));
+                List<Long> written = new ArrayList<>();
+                tracker.collect((offset, length) -> written.add(offset));
+                assertEquals(List.of(PAGE), written);
+                assertTrue(settled(pager).faults() > 0);
+            }
+        }
+    }
+
+    /** Reads huge pages of a source that no process has mapped in yet. */
+    static final class ColdSource {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion source = MemoryRegion.anonymous(HugePages.SIZE);
+                    MemoryRegion region = MemoryRegion.hugePages(HugePages.SIZE, PageSize.of(HugePages.SIZE))) {
+                source.asByteBuffer(0, 8).putLong(0, 77);
+                try (Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size()))
+                        .engine(FaultEngine.valueOf(arguments[0])).start()) {
+                    System.out.println("reads " + region.asByteBuffer(0, 8).getLong(0) + ", retried " + pager.stats().retried());
+                }
+            }
+        }
+    }
+
+    /** For a source that is not mapped in the kernel takes a second huge page meanwhile; there is not always one. */
+    @ParameterizedTest
+    @EnumSource(FaultEngine.class)
+    void noSecondHugePage(FaultEngine engine) throws Exception {
+        HugePages.need();
+        try {
+            ChildJvm.Result result = new ChildJvm().startedBy("env",
+                    "LD_PRELOAD=" + ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so"), "TEST_KERNEL=short")
+                    .classPath(System.getProperty("java.class.path"))
+                    .run(Duration.ofSeconds(60), ColdSource.class, engine.name()).assertExit(0);
+            assertTrue(result.output().contains("reads 77, retried 1"), result.output());
         } finally {
             HugePages.giveBack();
         }

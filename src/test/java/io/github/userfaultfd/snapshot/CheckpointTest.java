@@ -42,6 +42,7 @@ import java.util.Locale;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -68,6 +69,25 @@ class CheckpointTest {
         byte[] bytes = new byte[(int) region.size()];
         region.asByteBuffer(0, bytes.length).get(bytes);
         return bytes;
+    }
+
+    /** Not at the end of the first save, and of each one after it. */
+    @Test
+    void aRegionThatIsTooLargeIsRefusedAtOnce() throws Exception {
+        MemoryRegion region;
+        try {
+            region = MemoryRegion.anonymous((2L << 40) + PAGE);
+        } catch (UffdException e) {
+            org.junit.jupiter.api.Assumptions.abort("no 2 TiB of addresses: " + e.getMessage());
+            return;
+        }
+        try (region) {
+            String message = assertThrows(IllegalArgumentException.class, () -> Checkpoint.of(region, directory).open()).getMessage();
+            assertTrue(message.contains("has an index that is too large"), message);
+        }
+        try (Stream<Path> files = Files.list(directory)) {
+            assertEquals(0, files.count());
+        }
     }
 
     private void scribble(MemoryRegion region, int times) {

@@ -182,6 +182,17 @@ static void holes(void)
         expect(at(i), 0, 0);
 }
 
+// All of it, which its descriptor does not report.
+static void unmaps(void)
+{
+    say("ready");
+    if (munmap(memory, pages * page) < 0)
+        fail("munmap");
+    say("unmapped");
+    if (getchar() < 0)
+        fail("stdin");
+}
+
 static char *move(size_t first, size_t count, size_t grown, char *to)
 {
     if (mremap(at(first), count * page, grown * page, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
@@ -285,6 +296,8 @@ int main(int argc, char **argv)
         holes();
     else if (strcmp(what, "moves") == 0)
         moves();
+    else if (strcmp(what, "unmaps") == 0)
+        unmaps();
     else
         return 2;
     say(wrong ? "wrong" : "right");

@@ -85,14 +85,27 @@ final class EventReader {
     private void unregisterAll() throws IOException {
         for (PageStates each : table.mappings()) {
             if (crowded) {
-                unregister(each.mapping.address(), each.mapping.length());
+                unregisterWhole(each.mapping.address(), each.mapping.length());
                 continue;
             }
             for (int from = each.removed.nextClearBit(0); from < each.pages();) {
                 int to = each.removed.nextSetBit(from);
                 to = to < 0 ? each.pages() : to;
-                unregister(each.address(from), (to - from) * each.mapping.pageSize());
+                unregisterWhole(each.address(from), (to - from) * each.mapping.pageSize());
                 from = each.removed.nextClearBit(to);
+            }
+        }
+    }
+
+    /** A range that is mapped no more, or whose process has ended, needs nothing; the descriptor's end does for the rest. */
+    private void unregisterWhole(long address, long length) throws IOException {
+        try {
+            unregister(address, length);
+        } catch (UffdException e) {
+            if (e.errno() == Abi.ENOMEM && process.isGone()) {
+                process.died();
+            } else if (e.errno() != Abi.EINVAL) {
+                throw e;
             }
         }
     }
@@ -220,7 +233,7 @@ final class EventReader {
     }
 
     /** {@return the address up to which nothing is left to be done} */
-    private long makeTask(PageStates states, int page, int index) {
+    private long makeTask(PageStates states, int page, int index) throws IOException {
         long pageSize = states.mapping.pageSize();
         int most = (int) Math.max(1, process.options.loader.runBytes() / pageSize);
         int from = page;

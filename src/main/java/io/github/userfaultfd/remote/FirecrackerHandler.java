@@ -17,7 +17,7 @@ import java.util.concurrent.ConcurrentHashMap;
 /**
  * The page fault handler of Firecracker microVMs that are restored from a snapshot with {@code "backend_type": "Uffd"}. Each
  * Firecracker process connects to the socket, sends one message, and is served until it ends; any number of them, at once or
- * one after another. All versions from 1.1 on, pages of 4 KiB and huge ones; pages that the balloon gave back read as zeros. A
+ * one after another. The messages of versions 1.1 to 1.13 are known, pages of 4 KiB and huge ones; pages that the balloon gave back read as zeros. A
  * message that is wrong is refused with a reason, and others are served as before.
  *
  * <p>Needs {@code com.fasterxml.jackson.core:jackson-core} on the class path or module path. All methods can be called from any
@@ -59,11 +59,16 @@ public final class FirecrackerHandler implements AutoCloseable {
     public static FirecrackerHandler listen(Path socket, RemotePager pager, FirecrackerListener observer) throws IOException {
         PageLoaders.needing("com.fasterxml.jackson.core:jackson-core", "the messages of Firecracker", FirecrackerMessage::new);
         FirecrackerHandler handler = new FirecrackerHandler(UffdSocket.listen(socket), pager, observer);
-        handler.thread("userfaultfd-firecracker", handler::acceptAll);
+        try {
+            handler.thread("userfaultfd-firecracker", handler::acceptAll);
+        } catch (IOException e) {
+            handler.listener.close();
+            throw e;
+        }
         return handler;
     }
 
-    private void thread(String name, Runnable body) {
+    private void thread(String name, Runnable body) throws IOException {
         Thread thread = new Thread(() -> {
             try {
                 body.run();
@@ -71,17 +76,19 @@ public final class FirecrackerHandler implements AutoCloseable {
                 threads.remove(Thread.currentThread());
             }
         }, name);
-        thread.setDaemon(true);
         threads.add(thread);
-        thread.start();
+        try {
+            Daemons.start(thread);
+        } catch (IOException e) {
+            threads.remove(thread);
+            throw e;
+        }
     }
 
     private void acceptAll() {
         while (!closed) {
             try {
-                UffdSocket connection = listener.accept();
-                connections.add(connection);
-                thread("userfaultfd-firecracker connection", () -> handle(connection));
+                serve(listener.accept());
             } catch (AsynchronousCloseException e) {
                 return;
             } catch (ClosedChannelException e) {
@@ -92,6 +99,23 @@ public final class FirecrackerHandler implements AutoCloseable {
                 pause();
             }
         }
+    }
+
+    private void serve(UffdSocket connection) throws IOException {
+        connections.add(connection);
+        try {
+            thread("userfaultfd-firecracker connection", () -> handle(connection));
+        } catch (IOException e) {
+            refused(connection.peer(), e);
+            connections.remove(connection);
+            connection.close();
+            throw e;
+        }
+    }
+
+    private void refused(PeerCredentials peer, IOException why) {
+        LOG.log(Level.ERROR, peer + " is not served: " + why.getMessage());
+        tell(() -> observer.refused(peer, why));
     }
 
     private static void pause() {
@@ -113,10 +137,7 @@ public final class FirecrackerHandler implements AutoCloseable {
             tell(() -> observer.serves(vm, mappings));
         } catch (IOException | RuntimeException e) {
             if (!closed) {
-                PeerCredentials who = peer;
-                IOException why = e instanceof IOException io ? io : new IOException(e.getMessage(), e);
-                LOG.log(Level.ERROR, who + " is not served: " + why.getMessage());
-                tell(() -> observer.refused(who, why));
+                refused(peer, e instanceof IOException io ? io : new IOException(e.getMessage(), e));
             }
             return;
         } finally {

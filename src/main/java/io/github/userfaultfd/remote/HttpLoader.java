@@ -7,11 +7,20 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Flow;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Parts of a resource by range requests, RFC 9110 section 14. */
 final class HttpLoader implements PageLoader {
@@ -48,22 +57,82 @@ final class HttpLoader implements PageLoader {
                 .map(value -> name + " " + value)).findFirst().orElse("neither ETag nor Last-Modified");
     }
 
-    private HttpResponse<byte[]> get(long offset, long length) throws IOException {
-        HttpRequest request = HttpRequest.newBuilder(resource).timeout(timeout)
+    /** The time limit is for all of the answer; the client's own ends with the header. */
+    private HttpResponse<byte[]> get(long offset, int length) throws IOException {
+        HttpRequest request = HttpRequest.newBuilder(resource)
                 .header("Range", "bytes=" + offset + "-" + (offset + length - 1)).build();
-        HttpResponse<byte[]> response;
+        CompletableFuture<HttpResponse<byte[]>> answer = client.sendAsync(request, info -> new Part(info.statusCode(), length));
         try {
-            response = client.send(request, HttpResponse.BodyHandlers.ofByteArray());
+            return answer.get(timeout.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException e) {
+            throw new IOException(resource + ", " + length + " bytes at " + offset + ": " + e.getCause().getMessage(), e.getCause());
+        } catch (TimeoutException e) {
+            throw new HttpTimeoutException(resource + ", " + length + " bytes at " + offset + ": no whole answer within " + timeout);
         } catch (InterruptedException e) {
             throw (IOException) new InterruptedIOException(resource + ": interrupted").initCause(e);
+        } finally {
+            answer.cancel(true);
         }
-        if (response.statusCode() != PARTIAL_CONTENT) {
-            throw new IOException(resource + ": the server answers a range request with status " + response.statusCode());
+    }
+
+    /** Takes the bytes that were asked for and no others: a server that does not know ranges sends everything. */
+    private static final class Part implements HttpResponse.BodySubscriber<byte[]> {
+        private final int status;
+        private final ByteBuffer bytes;
+        private final CompletableFuture<byte[]> body = new CompletableFuture<>();
+        private Flow.@Nullable Subscription subscription;
+
+        Part(int status, int length) {
+            this.status = status;
+            bytes = ByteBuffer.allocate(length);
         }
-        if (response.body().length != length) {
-            throw new IOException(resource + ": " + response.body().length + " bytes instead of " + length + " at " + offset);
+
+        @Override
+        public CompletionStage<byte[]> getBody() {
+            return body;
         }
-        return response;
+
+        @Override
+        public void onSubscribe(Flow.Subscription its) {
+            subscription = its;
+            if (status == PARTIAL_CONTENT) {
+                its.request(Long.MAX_VALUE);
+            } else {
+                refuse("the server answers a range request with status " + status);
+            }
+        }
+
+        private void refuse(String why) {
+            body.completeExceptionally(new IOException(why));
+            if (subscription != null) {
+                subscription.cancel();
+            }
+        }
+
+        @Override
+        public void onNext(List<ByteBuffer> pieces) {
+            for (ByteBuffer each : pieces) {
+                if (each.remaining() > bytes.remaining()) {
+                    refuse("the server sends more than it was asked for");
+                    return;
+                }
+                bytes.put(each);
+            }
+        }
+
+        @Override
+        public void onError(Throwable why) {
+            body.completeExceptionally(why);
+        }
+
+        @Override
+        public void onComplete() {
+            if (bytes.hasRemaining()) {
+                body.completeExceptionally(new IOException("the server sends only " + bytes.position() + " of them"));
+            } else {
+                body.complete(bytes.array());
+            }
+        }
     }
 
     @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.remote;
 
+import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class LoadQueue {
     /** Makes a thread that takes from this queue until {@link #take} returns null. */
     interface Threads {
-        void start();
+        void start() throws IOException;
     }
 
     private final int most;
@@ -36,32 +37,46 @@ final class LoadQueue {
     }
 
     /** Adds pages that somebody waits for; the caller has marked them busy. */
-    synchronized void add(LoadTask task) {
+    synchronized void add(LoadTask task) throws IOException {
         faults.add(task);
         wakeOne();
     }
 
-    /** Adds pages to be loaded ahead; fails them at once when the queue is closed. */
+    /** Adds pages to be loaded ahead; fails them when the queue is closed, or there is no thread to load them. */
     void add(Prefetch prefetch) {
         synchronized (this) {
+            prefetch.failure = closed;
             if (closed == null) {
                 prefetches.add(prefetch);
-                for (int i = 0; i < most; i++) {
-                    wakeOne();
+                try {
+                    for (int i = 0; i < most; i++) {
+                        wakeOne();
+                    }
+                    return;
+                } catch (IOException e) {
+                    prefetches.remove(prefetch);
+                    prefetch.failure = e;
                 }
-                return;
             }
         }
-        prefetch.result.completeExceptionally(closed);
+        prefetch.complete();
     }
 
-    private void wakeOne() {
+    /** Without a new thread those that are there go on; it throws only if there is none. */
+    private void wakeOne() throws IOException {
         if (idle > 0) {
             notify();
         }
         if (idle < faults.size() + prefetches.size() && started < most && closed == null) {
             started++;
-            threads.start();
+            try {
+                threads.start();
+            } catch (IOException e) {
+                started--;
+                if (started == 0) {
+                    throw e;
+                }
+            }
         }
     }
 
@@ -160,7 +175,7 @@ final class LoadQueue {
     }
 
     /** The thread of a task is stuck: another one may be made in its place. */
-    synchronized void abandoned() {
+    synchronized void abandoned() throws IOException {
         started--;
         wakeOne();
     }
@@ -182,6 +197,9 @@ final class LoadQueue {
             running.forEach(LoadTask::interrupt);
             notifyAll();
         }
-        failed.forEach(each -> each.result.completeExceptionally(why));
+        failed.forEach(each -> {
+            each.failure = why;
+            each.complete();
+        });
     }
 }

@@ -253,7 +253,7 @@ final class PageFiller {
      * @return false if a page may be missing still
      */
     boolean giveUp(Throwable why, boolean placedAreThere) throws IOException {
-        if (placedAreThere && !table.isAnyMissing()) {
+        if (placedAreThere && !isAnyMissing()) {
             return true;
         }
         PageStates first = table.mappings().iterator().next();
@@ -266,7 +266,12 @@ final class PageFiller {
         }
         boolean applied = true;
         for (PageStates each : table.mappings()) {
-            BitSet there = placedAreThere ? each.placed : new BitSet();
+            BitSet there = new BitSet();
+            if (placedAreThere) {
+                synchronized (process.queue) {
+                    there.or(each.placed);
+                }
+            }
             for (int from = there.nextClearBit(0); from < each.pages();) {
                 int next = there.nextSetBit(from);
                 int to = next < 0 ? each.pages() : next;
@@ -276,6 +281,17 @@ final class PageFiller {
             uffd.wake(each.mapping.address(), each.mapping.length());
         }
         return applied;
+    }
+
+    private boolean isAnyMissing() {
+        table.lock().readLock().lock();
+        try {
+            synchronized (process.queue) {
+                return table.isAnyMissing();
+            }
+        } finally {
+            table.lock().readLock().unlock();
+        }
     }
 
     /** {@return false if the process is gone; for one that no pidfd tells of} */

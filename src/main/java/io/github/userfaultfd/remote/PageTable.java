@@ -156,10 +156,11 @@ final class PageTable {
                 each.mapping.length())).toArray();
     }
 
-    /** {@return whether a page was never put in place and not given back either} */
+    /** {@return whether a page was never put in place and not given back either} The caller has the lock and the monitor. */
     boolean isAnyMissing() {
         for (PageStates each : mappings()) {
-            BitSet known = (BitSet) each.removed.clone();
+            BitSet known = new BitSet();
+            known.or(each.removed);
             known.or(each.placed);
             if (known.cardinality() < each.pages()) {
                 return true;

@@ -10,6 +10,7 @@ import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.SystemNames;
 import io.github.userfaultfd.internal.UseCount;
 import io.github.userfaultfd.memory.MemoryRegion;
 import java.io.IOException;
@@ -53,7 +54,15 @@ public final class PagerProcess implements AutoCloseable {
     private final class Service implements RegionOwner.Service {
         @Override
         public boolean fill(long offset, long length) throws IOException {
-            PagerProcess.this.fill(offset, length);
+            if (!uses.acquire()) {
+                // It has ended meanwhile, with all pages in place.
+                return false;
+            }
+            try {
+                PagerProcess.this.fill(offset, length);
+            } finally {
+                uses.release();
+            }
             return true;
         }
 
@@ -102,7 +111,7 @@ public final class PagerProcess implements AutoCloseable {
 
     private long startKeeper(PagerProcessBuilder options, int fd) throws UffdException {
         List<String> command = options.command();
-        byte[] words = (String.join("\0", command) + "\0").getBytes(StandardCharsets.UTF_8);
+        byte[] words = SystemNames.ended(String.join("\0", command));
         ByteBuffer direct = ByteBuffer.allocateDirect(words.length).put(words);
         Scratch status = new Scratch(1);
         Scratch wanted = new Scratch(Abi.KEEPER_LONGS)
@@ -170,15 +179,10 @@ public final class PagerProcess implements AutoCloseable {
         }
     }
 
-    /** Touched from native code, which holds up no safepoint. */
+    /** Touched from native code, which holds up no safepoint. Inside of a use. */
     private void fill(long offset, long length) throws IOException {
-        enter();
-        try {
-            touch("fetch", offset, length);
-            check();
-        } finally {
-            uses.release();
-        }
+        touch("fetch", offset, length);
+        throwFailure(nativeStats());
     }
 
     private void touch(String operation, long offset, long length) throws UffdException {
@@ -190,13 +194,17 @@ public final class PagerProcess implements AutoCloseable {
     }
 
     private Scratch stats() {
-        Scratch stats = new Scratch(Abi.KEPT_LONGS);
         enter();
         try {
-            stats.pass(at -> Native.keeperStats(handle, at));
+            return nativeStats();
         } finally {
             uses.release();
         }
+    }
+
+    private Scratch nativeStats() {
+        Scratch stats = new Scratch(Abi.KEPT_LONGS);
+        stats.pass(at -> Native.keeperStats(handle, at));
         return stats;
     }
 
@@ -228,7 +236,15 @@ public final class PagerProcess implements AutoCloseable {
      * @throws UffdException naming the first failed page
      */
     public void check() throws UffdException {
-        Scratch stats = stats();
+        enter();
+        try {
+            throwFailure(nativeStats());
+        } finally {
+            uses.release();
+        }
+    }
+
+    private void throwFailure(Scratch stats) throws UffdException {
         if (stats.get(Abi.KEPT_FAILURES) > 0) {
             throw new UffdException("check", Abi.EIO, "of " + this, "the page at offset " + stats.get(Abi.KEPT_FAILED_AT)
                     + " could not be loaded and reads as the failure pattern; it may not be the only one: " + reason());
@@ -241,12 +257,10 @@ public final class PagerProcess implements AutoCloseable {
 
     private String reason() {
         ByteBuffer text = ByteBuffer.allocateDirect(FAILED_PAGES_MESSAGE);
-        enter();
         try {
             int length = Native.keeperReason(handle, Native.directAddress(text), text.capacity());
             return StandardCharsets.UTF_8.decode(text.limit(length)).toString();
         } finally {
-            uses.release();
             Reference.reachabilityFence(text);
         }
     }
@@ -266,7 +280,12 @@ public final class PagerProcess implements AutoCloseable {
             long from = offset / page * page;
             long end = (offset + length + page - 1) / page * page;
             tellAhead(new long[] {from, end - from});
-            fill(from, end - from);
+            enter();
+            try {
+                fill(from, end - from);
+            } finally {
+                uses.release();
+            }
         }
     }
 
@@ -330,7 +349,8 @@ public final class PagerProcess implements AutoCloseable {
      * Loads all that is missing, ends the child, and leaves the region as ordinary memory; a second close does nothing. Takes
      * as long as loading takes; to give the missing pages up, close the region instead.
      *
-     * @throws IOException if a page could not be loaded
+     * @throws IOException if a page could not be loaded. It stays open if one cannot be touched either, because the memory below it is
+     *     bad or was cut short: what is missing behind that page would turn into zeros
      */
     @Override
     public void close() throws IOException {
@@ -351,7 +371,11 @@ public final class PagerProcess implements AutoCloseable {
             if (!detach) {
                 try {
                     touch("close", 0, owner.length());
-                    check();
+                } catch (UffdException e) {
+                    return e;
+                }
+                try {
+                    throwFailure(nativeStats());
                 } catch (UffdException e) {
                     failure = e;
                 }

@@ -56,15 +56,20 @@ final class Prefetch {
         return runs.isEmpty() && underWay == 0;
     }
 
-    /** Tells who waits for it, on a thread of its own: whatever that does, the monitor is not held. */
+    /** Tells who waits for it, on a thread of its own: whatever that does holds nothing up. On this one if there can be no other. */
     void complete() {
-        Throwable why = failure;
-        result.defaultExecutor().execute(() -> {
-            if (why == null) {
-                result.complete(null);
-            } else {
-                result.completeExceptionally(why);
-            }
-        });
+        try {
+            result.defaultExecutor().execute(this::tell);
+        } catch (OutOfMemoryError e) {
+            tell();
+        }
+    }
+
+    private void tell() {
+        if (failure == null) {
+            result.complete(null);
+        } else {
+            result.completeExceptionally(failure);
+        }
     }
 }

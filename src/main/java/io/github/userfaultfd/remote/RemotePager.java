@@ -107,15 +107,20 @@ public final class RemotePager implements AutoCloseable {
 
     /** Starts it, unless the pager is closed. */
     ServedProcess add(ServedProcess process) throws IOException {
-        synchronized (this) {
-            if (!closed) {
+        try {
+            synchronized (this) {
+                if (closed) {
+                    throw new IllegalStateException("this pager is closed");
+                }
                 served.add(process);
                 process.start();
                 return process;
             }
+        } catch (IOException | IllegalStateException e) {
+            served.remove(process);
+            process.refuse();
+            throw e;
         }
-        process.refuse();
-        throw new IllegalStateException("this pager is closed");
     }
 
     void ended(ServedProcess process) {

@@ -69,16 +69,20 @@ public final class ServedProcess implements AutoCloseable {
         events = new EventReader(this, filler, trace);
     }
 
-    void start() {
-        loop = new Thread(this::run, "userfaultfd-events " + name);
-        loop.setDaemon(true);
-        loop.start();
+    /** If it throws, nobody reads the events, and {@link #refuse} has to follow. */
+    void start() throws IOException {
+        Thread thread = new Thread(this::run, "userfaultfd-events " + name);
+        loop = thread;
+        try {
+            Daemons.start(thread);
+        } catch (IOException e) {
+            loop = null;
+            throw e;
+        }
     }
 
-    private void startLoader() {
-        Thread thread = new Thread(new PageWorker(this, filler), "userfaultfd-loader " + name);
-        thread.setDaemon(true);
-        thread.start();
+    private void startLoader() throws IOException {
+        Daemons.start(new Thread(new PageWorker(this, filler), "userfaultfd-loader " + name));
     }
 
     private void run() {
@@ -168,8 +172,10 @@ public final class ServedProcess implements AutoCloseable {
             } else {
                 uffd.close();
             }
-            if (pidfd >= 0) {
-                Native.close(pidfd);
+            synchronized (released) {
+                if (pidfd >= 0) {
+                    Native.close(pidfd);
+                }
             }
         }
     }
@@ -184,9 +190,13 @@ public final class ServedProcess implements AutoCloseable {
     }
 
     /** Serves a child that the process forked, with the same pages. */
-    void forked(Uffd child) throws IOException {
+    void forked(Uffd child) {
         String childName = "a child of " + name;
-        pager.add(new ServedProcess(pager, child, -1, childName, table.copies()));
+        try {
+            pager.add(new ServedProcess(pager, child, -1, childName, table.copies()));
+        } catch (IOException | IllegalStateException e) {
+            LOG.log(Level.ERROR, childName + " is not served", e);
+        }
     }
 
     void failed(LoadFailure what) {
@@ -198,10 +208,22 @@ public final class ServedProcess implements AutoCloseable {
         }
     }
 
-    /** {@return whether the process has got SIGKILL} */
+    /** {@return whether the process has got SIGKILL, or has ended} */
     boolean kill() {
-        int result = pidfd < 0 ? -Abi.ESRCH : Native.pidfdSignal(pidfd, Abi.SIGKILL);
-        return result == 0 || (pidfd >= 0 && result == -Abi.ESRCH);
+        synchronized (released) {
+            if (released.get()) {
+                // The number may be that of another process by now.
+                return dead;
+            }
+            int result = pidfd < 0 ? -Abi.ESRCH : Native.pidfdSignal(pidfd, Abi.SIGKILL);
+            return result == 0 || (pidfd >= 0 && result == -Abi.ESRCH);
+        }
+    }
+
+    /** {@return whether its pidfd tells that the process has ended} The thread of the event loop. */
+    boolean isGone() {
+        int ready = pidfd < 0 ? 0 : Native.pollOrEnd(uffd.fd(), pidfd, 0);
+        return ready > 0 && (ready & 2) != 0;
     }
 
     boolean hasPidfd() {
@@ -333,6 +355,7 @@ public final class ServedProcess implements AutoCloseable {
     void refuse() {
         close();
         release();
+        ended.countDown();
     }
 
     private void giveUp(Throwable why, boolean placedAreThere) {

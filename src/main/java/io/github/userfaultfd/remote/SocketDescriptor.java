@@ -97,6 +97,8 @@ final class SocketDescriptor {
             } finally {
                 open.uses.release();
             }
+            // Virtual threads: the others on this carrier, one of which may be the one to send.
+            Thread.yield();
         }
     }
 

@@ -6,6 +6,7 @@ import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.Scratch;
+import io.github.userfaultfd.internal.SystemNames;
 import java.io.IOException;
 import java.lang.ref.Reference;
 import java.net.SocketTimeoutException;
@@ -123,9 +124,8 @@ public final class UffdSocket implements AutoCloseable {
         return fd;
     }
 
-    /** The file system takes names in the encoding of the locale; this one is what the JDK's own sockets use. */
     private static byte[] bytes(Path path) {
-        byte[] bytes = path.toString().getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = SystemNames.bytes(path.toString());
         if (bytes.length == 0) {
             throw new IllegalArgumentException("the path of a socket is empty");
         }

@@ -2,10 +2,12 @@
 package io.github.userfaultfd.remote;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.internal.Native;
 import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.support.ChildJvm;
@@ -147,6 +149,39 @@ class ChangingMemoryTest {
             served.finish();
             tellToGoOn();
             assertRight();
+        }
+    }
+
+    /** All its pages are in place or not mapped any more: there is nothing to end it for. */
+    @Test
+    void finishedWhenItHasUnmappedItsMemory() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start();
+                ServedProcess served = start("unmaps", PAGES, pager)) {
+            assertSays("unmapped");
+            served.finish();
+            tellToGoOn();
+            assertRight();
+            assertTrue(served.failure().isEmpty(), () -> served.failure().toString());
+        }
+    }
+
+    /** The number of a pidfd that was closed is the next one's. */
+    @Test
+    void aServiceThatHasEndedKillsNobody() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start();
+                ServedProcess served = start("unmaps", PAGES, pager)) {
+            assertSays("unmapped");
+            served.finish();
+            int[] others = new int[8];
+            for (int i = 0; i < others.length; i++) {
+                others[i] = Native.pidfdOpen(process.pid());
+            }
+            assertFalse(served.kill());
+            tellToGoOn();
+            assertRight();
+            for (int each : others) {
+                Native.close(each);
+            }
         }
     }
 

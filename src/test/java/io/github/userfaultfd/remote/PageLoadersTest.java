@@ -22,6 +22,7 @@ import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Loaders by themselves: the right bytes, and an exception whenever these cannot be had. */
@@ -111,7 +112,7 @@ class PageLoadersTest {
             assertLoads(loader, 4096, 65536);
             assertLoads(loader, SIZE / 4096 * 4096, 4096);
             assertLoads(loader, SIZE + 4096, 4096);
-            for (String[] each : new String[][] {{"short", "4095 bytes instead of 4096"}, {"changed", "has changed"},
+            for (String[] each : new String[][] {{"short", "sends only 4095"}, {"changed", "has changed"},
                 {"gone", "status 404"}, {"whole", "status 200"}, {"untagged", "has changed"},
                 {"elsewhere", "Content-Range is 'bytes 1-4096/" + SIZE + "' instead of 'bytes 0-4095/"},
                 {"unknown length", "Content-Range is ''"}}) {
@@ -119,8 +120,19 @@ class PageLoadersTest {
                 IOException e = assertThrows(IOException.class, () -> loader.load(0, ByteBuffer.allocateDirect(4096)));
                 assertTrue(e.getMessage().contains(each[1]), e.getMessage());
             }
+            server.mode = "everything";
+            for (Executable each : new Executable[] {() -> loader.load(0, ByteBuffer.allocateDirect(4096)),
+                () -> PageLoaders.http(server.uri(), TIMEOUT)}) {
+                IOException e = assertThrows(IOException.class, each);
+                assertTrue(e.getMessage().contains("status 200"), e.getMessage());
+            }
+            assertTrue(server.sent < 64 << 20, server.sent + " bytes");
             server.mode = "good";
             assertLoads(loader, 0, 4096);
+            PageLoader patient = PageLoaders.http(server.uri(), SHORT.multipliedBy(10));
+            server.mode = "stalled";
+            IOException stalled = assertThrows(IOException.class, () -> patient.load(0, ByteBuffer.allocateDirect(4096)));
+            assertTrue(stalled.getMessage().contains("no whole answer within"), stalled.getMessage());
             for (boolean silent = false; !silent;) {
                 // On a busy machine even a good answer may come too late for it.
                 try {
@@ -128,7 +140,7 @@ class PageLoadersTest {
                     PageLoader hasty = PageLoaders.http(server.uri(), SHORT);
                     server.mode = "silent";
                     IOException e = assertThrows(IOException.class, () -> hasty.load(0, ByteBuffer.allocateDirect(4096)));
-                    assertTrue(e.getMessage().contains("timed out"), e.getMessage());
+                    assertTrue(e.getMessage().contains("no whole answer within"), e.getMessage());
                     silent = true;
                 } catch (HttpTimeoutException e) {
                     continue;

@@ -20,12 +20,15 @@ import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -304,6 +307,70 @@ class PagerProcessTest {
             assertEquals(0, pager.restarts());
             assertThrows(UffdException.class, pager::close);
         }
+    }
+
+    /** What is missing behind a page that cannot be touched would be zeros without its pager. */
+    @Test
+    void aRegionThatCannotBeTouchedStaysServed() throws Exception {
+        try (MemoryRegion region = MemoryRegion.shared(10 * PAGE)) {
+            PagerProcess pager = PagerProcess.start(region, Words.class);
+            Path memory = Path.of("/proc/self/fd/" + RegionOwner.of(region, region.address()).memoryFd());
+            try (FileChannel cut = FileChannel.open(memory, StandardOpenOption.WRITE)) {
+                cut.truncate(5 * PAGE);
+                assertEquals(Abi.EFAULT, assertThrows(UffdException.class, pager::close).errno());
+                cut.write(ByteBuffer.allocate(1), 10 * PAGE - 1);
+                region.punchHole(9 * PAGE, PAGE);
+            }
+            pager.close();
+            for (int page = 0; page < 10; page++) {
+                assertTrue(isRight(region, page), "page " + page);
+            }
+        }
+    }
+
+    /** All pages are in place then: the exception of a region that is closed would be a lie. */
+    @Test
+    void fetchesWhileItCloses() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
+            PagerProcess pager = PagerProcess.start(region, Words.class);
+            CountDownLatch fetches = new CountDownLatch(1);
+            CompletableFuture<Void> closed = CompletableFuture.runAsync(() -> {
+                try {
+                    fetches.await();
+                    pager.close();
+                } catch (IOException | InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            do {
+                region.fetch(3 * PAGE, PAGE);
+                fetches.countDown();
+            } while (!closed.isDone());
+            closed.get();
+        }
+    }
+
+    /** Fetches a page that cannot be loaded, while what is told of it is read a second late. */
+    static final class ToldLate {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.anonymous(10 * PAGE)) {
+                PagerProcess pager = PagerProcess.of(region, Bad.class, "throws").onFailure(LoadFailurePolicy.FILL).start();
+                try {
+                    region.fetch(3 * PAGE, PAGE);
+                    System.out.println("fetched");
+                } catch (UffdException e) {
+                    System.out.println("fetch threw");
+                }
+            }
+        }
+    }
+
+    @Test
+    void aFailureIsKnownBeforeItsPageIsSeen() throws Exception {
+        String output = new ChildJvm().startedBy("env",
+                "LD_PRELOAD=" + ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so"), "TEST_KERNEL=late")
+                .run(DEADLINE, ToldLate.class).assertExit(0).output();
+        assertTrue(output.contains("fetch threw"), output);
     }
 
     /** Page three takes until a file is there. */

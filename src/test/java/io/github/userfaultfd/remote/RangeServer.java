@@ -17,6 +17,8 @@ final class RangeServer implements AutoCloseable {
     private final HttpServer server;
     private final ExecutorService threads = Executors.newCachedThreadPool();
     volatile String mode = "good";
+    /** How much of everything went out. */
+    volatile long sent;
 
     RangeServer(byte[] content) throws IOException {
         this.content = content;
@@ -51,14 +53,37 @@ final class RangeServer implements AutoCloseable {
             }
             byte[] part = Arrays.copyOfRange(content, from, mode.equals("short") ? to : to + 1);
             if (mode.equals("silent")) {
-                try {
-                    Thread.sleep(Long.MAX_VALUE);
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                }
+                sleep();
+            }
+            if (mode.equals("everything")) {
+                everything(exchange);
+                return;
             }
             exchange.sendResponseHeaders(mode.equals("whole") ? 200 : mode.equals("gone") ? 404 : 206, part.length);
+            if (mode.equals("stalled")) {
+                exchange.getResponseBody().write(part, 0, part.length / 2);
+                exchange.getResponseBody().flush();
+                sleep();
+            }
             exchange.getResponseBody().write(part);
+        }
+    }
+
+    /** As a server that does not know ranges; more than fits into the heap of any JVM. */
+    private void everything(HttpExchange exchange) throws IOException {
+        exchange.sendResponseHeaders(200, Long.MAX_VALUE);
+        byte[] some = new byte[1 << 16];
+        for (;;) {
+            exchange.getResponseBody().write(some);
+            sent += some.length;
+        }
+    }
+
+    private static void sleep() {
+        try {
+            Thread.sleep(Long.MAX_VALUE);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -33,6 +33,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -558,6 +559,90 @@ class RemotePagerTest {
             }
             Runtime.getRuntime().halt(0);
         }
+    }
+
+    /** Serves, is connected to by a Firecracker, and closes, while no thread can be made; and then again. */
+    static final class Crowded {
+        public static void main(String[] arguments) throws Exception {
+            Path crowded = Path.of(System.getenv("TEST_CROWDED"));
+            Path socket = crowded.resolveSibling("s");
+            MemoryRegion region = MemoryRegion.anonymous(FEW * PAGE);
+            Uffd uffd = new UffdBuilder().closeOnExec(true).create();
+            uffd.register(region.address(), region.size());
+            RemotePager pager = RemotePager.of(RemotePagerTest::fill).start();
+            FirecrackerListener listener = new FirecrackerListener() {
+                @Override
+                public void refused(PeerCredentials peer, IOException reason) {
+                    System.out.println("refused: " + reason.getMessage().split(":")[0].replaceAll("'.*'", "it"));
+                }
+            };
+            FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(new Runs(1)).start(), listener);
+            UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
+            Thread.sleep(500);
+            Files.createFile(crowded);
+            try {
+                pager.serve(uffd, -1, "this one", List.of(new RemoteMapping(region.address(), region.size(), OFFSET, PAGE)));
+            } catch (IOException e) {
+                System.out.println("not served: " + e.getMessage().split(":")[0].replaceAll("'.*'", "it"));
+            }
+            System.out.println("serves " + pager.served().size());
+            try {
+                region.fetch(PAGE, PAGE);
+                System.out.println("serves zeros " + (region.asByteBuffer(PAGE, 8).getLong(0) == 0));
+            } catch (UffdException e) {
+                System.out.println("serves zeros false");
+            }
+            UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
+            Thread.sleep(500);
+            pager.close();
+            Files.delete(crowded);
+            UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
+            Thread.sleep(500);
+            handler.close();
+            System.out.println("closed");
+            Runtime.getRuntime().halt(0);
+        }
+    }
+
+    @Test
+    void withoutThreadsNobodyWaitsForEver() throws Exception {
+        Path crowded = directory.resolve("crowded");
+        ChildJvm.Result result = new ChildJvm().startedBy("env",
+                "LD_PRELOAD=" + ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so"), "TEST_KERNEL=crowded",
+                "TEST_CROWDED=" + crowded).classPath(System.getProperty("java.class.path"))
+                .run(Duration.ofSeconds(30), Crowded.class).assertExit(0);
+        String output = result.output().lines().filter(each -> each.matches("(refused|not served|serves|closed).*"))
+                .collect(Collectors.joining("\n"));
+        assertEquals("""
+                refused: the connection was closed without a message
+                not served: no thread it
+                serves 0
+                serves zeros false
+                refused: no thread it
+                refused: the connection was closed without a message
+                closed""", output);
+    }
+
+    /** Whoever is told that a prefetch failed may wait for the end that made it fail. */
+    @Test
+    void aPrefetchThatEndsHoldsTheEndUpForNobody() throws Exception {
+        CountDownLatch loads = new CountDownLatch(1);
+        RemotePager pager = RemotePager.of((offset, page) -> {
+            loads.countDown();
+            LockSupport.parkNanos(Long.MAX_VALUE);
+            throw new IOException("interrupted");
+        }).onFailure(LoadFailurePolicy.FILL).start();
+        ServedProcess served = serve(pager);
+        CompletableFuture<Boolean> ended = served.prefetch(OFFSET, PAGE).handle((done, failure) -> {
+            try {
+                return served.awaitEnd(Duration.ofSeconds(20));
+            } catch (InterruptedException e) {
+                return false;
+            }
+        });
+        loads.await();
+        pager.close();
+        assertTrue(ended.get());
     }
 
     /** A process that can neither be killed nor poisoned gets the pattern, and if it cannot even get that, it waits. */

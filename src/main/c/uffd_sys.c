@@ -206,7 +206,7 @@ int64_t uffd_copy(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t 
 int uffd_populate(uint64_t address, uint64_t length)
 {
     uint64_t first = address & ~(uint64_t)(getpagesize() - 1);
-    return madvise((void *)(uintptr_t)first, address + length - first, MADV_POPULATE_READ) < 0 ? -errno : 0;
+    return madvise((void *)(uintptr_t)first, (size_t)(address + length - first), MADV_POPULATE_READ) < 0 ? -errno : 0;
 }
 
 // No lock; any thread and signal handlers.

@@ -106,9 +106,10 @@ public final class FirecrackerHandler implements AutoCloseable {
         try {
             thread("userfaultfd-firecracker connection", () -> handle(connection));
         } catch (IOException e) {
-            refused(connection.peer(), e);
             connections.remove(connection);
-            connection.close();
+            try (connection) {
+                refused(connection.peer(), e);
+            }
             throw e;
         }
     }

@@ -77,7 +77,7 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
         } else if (done == -ENOMEM && !populated) {
             // For a huge page whose source is not mapped in the kernel takes a second one meanwhile, of which there may be none.
             populated = true;
-            int failed = uffd_populate(lent->address + (from - lent->from), to - from);
+            int failed = uffd_populate(lent->address + (from - lent->from), paged->page);
             if (failed)
                 return failed == -EFAULT ? failed : done;
         } else if (done == -EAGAIN) {

@@ -52,11 +52,20 @@ struct uffd_keeper {
     char reason[UFFD_RECORD_BYTES - UFFD_RECORD_TEXT];
 };
 
+// Holds the child's lock; any thread. A child that dies with a message unread is told first, and what it told itself after that.
+static ssize_t read_record(struct uffd_keeper *keeper)
+{
+    ssize_t bytes;
+    do
+        bytes = recv(keeper->child.control, keeper->record + keeper->received, sizeof keeper->record - keeper->received, MSG_DONTWAIT);
+    while (bytes < 0 && errno == ECONNRESET);
+    return bytes;
+}
+
 // Takes the keeper's lock, holds the child's; any thread. 1 when a whole record has come, 0 for a part or none, -EPIPE at the end.
 static int receive_one(struct uffd_keeper *keeper)
 {
-    ssize_t bytes = recv(keeper->child.control, keeper->record + keeper->received, sizeof keeper->record - keeper->received,
-                         MSG_DONTWAIT);
+    ssize_t bytes = read_record(keeper);
     if (bytes <= 0)
         return bytes < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -EPIPE;
     keeper->received += (size_t)bytes;
@@ -90,8 +99,9 @@ static void end_child(struct uffd_keeper *keeper)
 {
     pthread_mutex_lock(&keeper->child_lock);
     keeper->serves = 0;
-    int status = uffd_child_end(&keeper->child);
+    uffd_child_leave(&keeper->child);
     pthread_mutex_unlock(&keeper->child_lock);
+    int status = uffd_child_end(&keeper->child);
     pthread_mutex_lock(&keeper->lock);
     keeper->stats.child_status = status;
     keeper->stats.pid = 0;

@@ -130,12 +130,17 @@ int uffd_child_start(char **arguments, int uffd, struct uffd_child *child)
     return 0;
 }
 
-// Waits for a process that has ended or is ended here; one thread. Its status, wait(2).
+// No lock; any thread. The child finds its socket closed, and ends.
+void uffd_child_leave(struct uffd_child *child)
+{
+    close(child->control);
+    child->control = -1;
+}
+
+// Waits for a process that was left and has ended, or is ended here; one thread. Its status, wait(2).
 int uffd_child_end(struct uffd_child *child)
 {
     int status = 0;
-    close(child->control);
-    child->control = -1;
     if (child->pid > 0) {
         // One that has closed its socket by itself is about to end and may tell a status of its own.
         for (int i = 0; i < 50 && waitpid(child->pid, &status, WNOHANG) == 0; i++) {

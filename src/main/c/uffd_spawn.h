@@ -11,6 +11,7 @@ struct uffd_child {
 };
 
 int uffd_child_start(char **arguments, int uffd, struct uffd_child *child);
+void uffd_child_leave(struct uffd_child *child);
 int uffd_child_end(struct uffd_child *child);
 
 #endif

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -19,6 +21,9 @@ import java.util.stream.Stream;
  */
 public final class RegionOwner implements Runnable {
     private static final ConcurrentSkipListMap<Long, RegionOwner> LIVE = new ConcurrentSkipListMap<>();
+
+    /** Those who copy from memory, which may be a region's. */
+    private static final Set<Reader> READERS = ConcurrentHashMap.newKeySet();
 
     private final int kind;
     private final long address;
@@ -74,6 +79,35 @@ public final class RegionOwner implements Runnable {
 
         /** The region ends: late faults must not see pages that were never filled. Afterwards the service is unclaimed. */
         void regionCloses();
+    }
+
+    /** Who copies from memory while it is open. */
+    public interface Reader {
+        /** {@return whether it copies from memory that shares bytes with a range} */
+        boolean reads(long start, long bytes);
+    }
+
+    /** Notes who copies from memory from now on, until {@link #readsNoMore}. */
+    public static void reads(Reader reader) {
+        READERS.add(reader);
+    }
+
+    /** Ends what {@link #reads} began. */
+    public static void readsNoMore(Reader reader) {
+        READERS.remove(reader);
+    }
+
+    /**
+     * For who is about to take all pages away.
+     *
+     * @throws IllegalStateException naming who copies from the region
+     */
+    public void refuseIfRead() {
+        for (Reader each : READERS) {
+            if (each.reads(address, length) || alias != 0 && each.reads(alias, length)) {
+                throw new IllegalStateException("the region " + Ranges.text(address, length) + " is the source of " + each);
+            }
+        }
     }
 
     /** Makes a service. */

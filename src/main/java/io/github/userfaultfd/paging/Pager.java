@@ -63,6 +63,18 @@ public final class Pager implements AutoCloseable {
     /** Offsets of failed pages that the log and the listener know of. */
     private final Set<Long> told = ConcurrentHashMap.newKeySet();
 
+    private final RegionOwner.Reader reader = new RegionOwner.Reader() {
+        @Override
+        public boolean reads(long start, long bytes) {
+            return source.reads(start, bytes);
+        }
+
+        @Override
+        public String toString() {
+            return Pager.this.toString();
+        }
+    };
+
     /** INLINE cannot be had; the message says why. AUTO takes THREAD then. */
     static final class InlineUnavailableException extends UffdException {
         private static final long serialVersionUID = 1L;
@@ -127,7 +139,7 @@ public final class Pager implements AutoCloseable {
         try {
             owner.claim(new Service());
             try {
-                refuseSourceOfOther();
+                owner.refuseIfRead();
                 openSource = source.open(owner.length(), owner.pageSize());
                 openUffd = open(options, engine);
                 result = nativeOptions(options, openUffd, openSource).pass(Native::pagerStart);
@@ -153,6 +165,7 @@ public final class Pager implements AutoCloseable {
             owner.exit();
         }
         OPEN.add(this);
+        RegionOwner.reads(reader);
         PagerMonitor.watch();
         PagerEvents.started(this);
     }
@@ -186,15 +199,6 @@ public final class Pager implements AutoCloseable {
                             + " (remedy: FaultEngine.AUTO or THREAD)");
         }
         return new UffdException("start", errno, "a pager of the region " + text());
-    }
-
-    private void refuseSourceOfOther() {
-        for (Pager each : OPEN) {
-            if (each.source.reads(owner.address(), owner.length())
-                    || owner.alias() != 0 && each.source.reads(owner.alias(), owner.length())) {
-                throw new IllegalStateException("the region " + text() + " is the source of " + each);
-            }
-        }
     }
 
     /**
@@ -410,6 +414,7 @@ public final class Pager implements AutoCloseable {
             failures = failures();
             failure = failures.stream().findFirst().map(first -> failed("close", first));
             OPEN.remove(this);
+            RegionOwner.readsNoMore(reader);
             uffd.close();
             Native.sourceFree(sourceHandle);
             owner.unclaim(() -> Native.pagerFree(handle));

@@ -97,7 +97,10 @@ final class EventReader {
         }
     }
 
-    /** A range that is mapped no more, or whose process has ended, needs nothing; the descriptor's end does for the rest. */
+    /**
+     * A range that is mapped no more, or whose process has ended, needs nothing. EINVAL is also for one that has something else mapped into
+     * it: then the descriptor's end unregisters the rest.
+     */
     private void unregisterWhole(long address, long length) throws IOException {
         try {
             unregister(address, length);

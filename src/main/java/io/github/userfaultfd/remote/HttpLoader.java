@@ -13,17 +13,17 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Parts of a resource by range requests, RFC 9110 section 14. */
-final class HttpLoader implements PageLoader {
+final class HttpLoader implements PageLoaders.Closeable {
     private static final int RUN = 1 << 20;
     private static final int PARTIAL_CONTENT = 206;
     private static final Pattern FIRST_BYTE = Pattern.compile("bytes 0-0/0*([1-9]\\d{0,17})", Pattern.CASE_INSENSITIVE);
@@ -57,21 +57,22 @@ final class HttpLoader implements PageLoader {
                 .map(value -> name + " " + value)).findFirst().orElse("neither ETag nor Last-Modified");
     }
 
-    /** The time limit is for all of the answer; the client's own ends with the header. */
     private HttpResponse<byte[]> get(long offset, int length) throws IOException {
-        HttpRequest request = HttpRequest.newBuilder(resource)
+        HttpRequest request = HttpRequest.newBuilder(resource).timeout(timeout)
                 .header("Range", "bytes=" + offset + "-" + (offset + length - 1)).build();
-        CompletableFuture<HttpResponse<byte[]>> answer = client.sendAsync(request, info -> new Part(info.statusCode(), length));
+        AtomicReference<Part> part = new AtomicReference<>();
         try {
-            return answer.get(timeout.toNanos(), TimeUnit.NANOSECONDS);
-        } catch (ExecutionException e) {
-            throw new IOException(resource + ", " + length + " bytes at " + offset + ": " + e.getCause().getMessage(), e.getCause());
-        } catch (TimeoutException e) {
-            throw new HttpTimeoutException(resource + ", " + length + " bytes at " + offset + ": no whole answer within " + timeout);
+            return client.send(request, info -> {
+                part.set(new Part(info.statusCode(), length, SocketDescriptor.nanos(timeout)));
+                return part.get();
+            });
+        } catch (HttpTimeoutException e) {
+            throw e;
+        } catch (IOException e) {
+            Throwable why = part.get() == null || part.get().failure == null ? e : part.get().failure;
+            throw new IOException(resource + ", " + length + " bytes at " + offset + ": " + why.getMessage(), why);
         } catch (InterruptedException e) {
             throw (IOException) new InterruptedIOException(resource + ": interrupted").initCause(e);
-        } finally {
-            answer.cancel(true);
         }
     }
 
@@ -80,16 +81,33 @@ final class HttpLoader implements PageLoader {
         private final int status;
         private final ByteBuffer bytes;
         private final CompletableFuture<byte[]> body = new CompletableFuture<>();
-        private Flow.@Nullable Subscription subscription;
+        private volatile Flow.@Nullable Subscription subscription;
+        /** The client may know of the end of the subscription before it knows why. */
+        private volatile @Nullable Throwable failure;
 
-        Part(int status, int length) {
+        Part(int status, int length, long timeoutNanos) {
             this.status = status;
             bytes = ByteBuffer.allocate(length);
+            // The client's own time limit ends with the header.
+            body.orTimeout(timeoutNanos, TimeUnit.NANOSECONDS).whenComplete((done, why) -> {
+                if (why instanceof TimeoutException) {
+                    fail(new IOException("the server sent " + bytes.position() + " of them and then nothing for too long"));
+                }
+            });
         }
 
         @Override
         public CompletionStage<byte[]> getBody() {
             return body;
+        }
+
+        private void fail(Throwable why) {
+            failure = why;
+            body.completeExceptionally(why);
+            Flow.Subscription its = subscription;
+            if (its != null) {
+                its.cancel();
+            }
         }
 
         @Override
@@ -98,14 +116,7 @@ final class HttpLoader implements PageLoader {
             if (status == PARTIAL_CONTENT) {
                 its.request(Long.MAX_VALUE);
             } else {
-                refuse("the server answers a range request with status " + status);
-            }
-        }
-
-        private void refuse(String why) {
-            body.completeExceptionally(new IOException(why));
-            if (subscription != null) {
-                subscription.cancel();
+                fail(new IOException("the server answers a range request with status " + status));
             }
         }
 
@@ -113,7 +124,7 @@ final class HttpLoader implements PageLoader {
         public void onNext(List<ByteBuffer> pieces) {
             for (ByteBuffer each : pieces) {
                 if (each.remaining() > bytes.remaining()) {
-                    refuse("the server sends more than it was asked for");
+                    fail(new IOException("the server sends more than it was asked for"));
                     return;
                 }
                 bytes.put(each);
@@ -122,13 +133,13 @@ final class HttpLoader implements PageLoader {
 
         @Override
         public void onError(Throwable why) {
-            body.completeExceptionally(why);
+            fail(why);
         }
 
         @Override
         public void onComplete() {
             if (bytes.hasRemaining()) {
-                body.completeExceptionally(new IOException("the server sends only " + bytes.position() + " of them"));
+                fail(new IOException("the server sends only " + bytes.position() + " of them"));
             } else {
                 body.complete(bytes.array());
             }
@@ -163,6 +174,19 @@ final class HttpLoader implements PageLoader {
     @Override
     public long size() {
         return size;
+    }
+
+    /** The client's threads end with the last reference to it, or from JDK 21 on, which can say so, now. */
+    @Override
+    public void close() throws IOException {
+        Object its = client;
+        if (its instanceof AutoCloseable closeable) {
+            try {
+                closeable.close();
+            } catch (Exception e) {
+                throw new IOException(resource + ": the client cannot be closed", e);
+            }
+        }
     }
 
     @Override

@@ -40,11 +40,11 @@ public final class PageLoaders {
      * Last-Modified, or another length is a failed load. A server that tells neither can mix two of the same length unseen.
      *
      * @param resource http or https
-     * @param timeout for each request
+     * @param timeout for the head of each answer, and as much for the rest of it
      * @return a loader that takes runs of up to 1 MiB
      * @throws IOException if the server does not answer, or not to ranges
      */
-    public static PageLoader http(URI resource, Duration timeout) throws IOException {
+    public static Closeable http(URI resource, Duration timeout) throws IOException {
         return new HttpLoader(resource, timeout);
     }
 

@@ -91,6 +91,7 @@ public final class PagerProcess implements AutoCloseable {
         try {
             owner.claim(new Service());
             try {
+                owner.refuseIfRead();
                 open = new UffdBuilder().closeOnExec(true).nonBlocking(true).create();
                 result = startKeeper(options, open.fd());
             } finally {

@@ -105,8 +105,8 @@ class PageLoadersTest {
 
     @Test
     void httpRanges() throws Exception {
-        try (RangeServer server = new RangeServer(content)) {
-            PageLoader loader = PageLoaders.http(server.uri(), TIMEOUT);
+        try (RangeServer server = new RangeServer(content);
+                PageLoaders.Closeable loader = PageLoaders.http(server.uri(), TIMEOUT)) {
             assertEquals(SIZE, loader.size());
             assertLoads(loader, 0, 4096);
             assertLoads(loader, 4096, 65536);
@@ -129,10 +129,10 @@ class PageLoadersTest {
             assertTrue(server.sent < 64 << 20, server.sent + " bytes");
             server.mode = "good";
             assertLoads(loader, 0, 4096);
-            PageLoader patient = PageLoaders.http(server.uri(), SHORT.multipliedBy(10));
+            PageLoader patient = PageLoaders.http(server.uri(), SHORT.multipliedBy(5));
             server.mode = "stalled";
             IOException stalled = assertThrows(IOException.class, () -> patient.load(0, ByteBuffer.allocateDirect(4096)));
-            assertTrue(stalled.getMessage().contains("no whole answer within"), stalled.getMessage());
+            assertTrue(stalled.getMessage().contains("2048 of them and then nothing"), stalled.getMessage());
             for (boolean silent = false; !silent;) {
                 // On a busy machine even a good answer may come too late for it.
                 try {
@@ -140,7 +140,7 @@ class PageLoadersTest {
                     PageLoader hasty = PageLoaders.http(server.uri(), SHORT);
                     server.mode = "silent";
                     IOException e = assertThrows(IOException.class, () -> hasty.load(0, ByteBuffer.allocateDirect(4096)));
-                    assertTrue(e.getMessage().contains("no whole answer within"), e.getMessage());
+                    assertTrue(e.getMessage().contains("timed out"), e.getMessage());
                     silent = true;
                 } catch (HttpTimeoutException e) {
                     continue;

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
+import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.snapshot.DirtyTracker;
 import io.github.userfaultfd.snapshot.LiveSnapshot;
 import io.github.userfaultfd.snapshot.Snapshotter;
@@ -48,6 +50,22 @@ class PagerProcessLimitsTest {
             }
             pager.prefetch(0, region.size());
             assertEquals(7, region.asByteBuffer(3 * PAGE, 1).get(0));
+        }
+    }
+
+    /** It would be emptied under who copies from it. */
+    @Test
+    void itsRegionIsNobodysSource() throws Exception {
+        try (MemoryRegion source = MemoryRegion.anonymous(4 * PAGE); MemoryRegion region = MemoryRegion.anonymous(4 * PAGE)) {
+            source.asByteBuffer(PAGE, 1).put(0, (byte) 9);
+            try (Pager pager = Pager.of(region, PageSource.memory(source.address(), source.size())).start()) {
+                String message = assertThrows(IllegalStateException.class, () -> PagerProcess.start(source, Sevens.class))
+                        .getMessage();
+                assertTrue(message.contains("is the source of " + pager), message);
+                assertEquals(9, region.asByteBuffer(PAGE, 1).get(0));
+            }
+            PagerProcess.start(source, Sevens.class).close();
+            assertEquals(7, source.asByteBuffer(PAGE, 1).get(0));
         }
     }
 

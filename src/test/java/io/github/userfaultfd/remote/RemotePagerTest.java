@@ -28,6 +28,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -570,15 +571,17 @@ class RemotePagerTest {
             Uffd uffd = new UffdBuilder().closeOnExec(true).create();
             uffd.register(region.address(), region.size());
             RemotePager pager = RemotePager.of(RemotePagerTest::fill).start();
+            Semaphore refusals = new Semaphore(0);
             FirecrackerListener listener = new FirecrackerListener() {
                 @Override
                 public void refused(PeerCredentials peer, IOException reason) {
                     System.out.println("refused: " + reason.getMessage().split(":")[0].replaceAll("'.*'", "it"));
+                    refusals.release();
                 }
             };
             FirecrackerHandler handler = FirecrackerHandler.listen(socket, RemotePager.of(new Runs(1)).start(), listener);
             UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
-            Thread.sleep(500);
+            refusals.acquire();
             Files.createFile(crowded);
             try {
                 pager.serve(uffd, -1, "this one", List.of(new RemoteMapping(region.address(), region.size(), OFFSET, PAGE)));
@@ -593,11 +596,11 @@ class RemotePagerTest {
                 System.out.println("serves zeros false");
             }
             UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
-            Thread.sleep(500);
+            refusals.acquire();
             pager.close();
             Files.delete(crowded);
             UffdSocket.connect(socket, Duration.ofSeconds(5)).close();
-            Thread.sleep(500);
+            refusals.acquire();
             handler.close();
             System.out.println("closed");
             Runtime.getRuntime().halt(0);

@@ -4,7 +4,7 @@
 // ENGINE: inline (SIGBUS handler), block, poll, busy (a handler thread that reads blocking, polls, or spins), copy (the ioctl
 // alone, no faults), plain (no userfaultfd); with "+load" behind it the same while all processors are kept busy by threads that
 // spin, with "+rare" with a millisecond of work before each touch, which is not counted, with "+mask" (inline) in a handler that
-// blocks all signals, as the library's has to in front of HotSpot's, with "+apart" (inline) with a descriptor for each thread's part. MEMORY: anonymous, shared (memfd), continue (memfd with the
+// blocks all signals, as the library's has to in front of HotSpot's. MEMORY: anonymous, shared (memfd), continue (memfd with the
 // pages in the page cache, UFFDIO_CONTINUE), huge. AROUND: pages for one fault. THREADS: how many touch, each a part of its own.
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +31,6 @@ static size_t page;
 static size_t window;
 static size_t length;
 static int uffd;
-static int uffds[MAX_THREADS];
-static size_t part_length;
 static int by_continue;
 static uint64_t copy_mode;
 static char *region;
@@ -96,53 +94,34 @@ static void make_memory(const char *kind, size_t pages)
     memset(source, 1, length);
 }
 
-static int open_for(char *address, size_t bytes, int flags, uint64_t features)
-{
-    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags | 1);
-    struct uffdio_api api = { .api = UFFD_API, .features = features | (by_continue ? UFFD_FEATURE_MINOR_SHMEM : 0) };
-    if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0)
-        fail("userfaultfd");
-    struct uffdio_register request = { .range = { (uintptr_t)address, bytes },
-                                       .mode = by_continue ? UFFDIO_REGISTER_MODE_MINOR : UFFDIO_REGISTER_MODE_MISSING };
-    if (ioctl(fd, UFFDIO_REGISTER, &request) < 0)
-        fail("register");
-    return fd;
-}
-
 static void open_uffd(int flags, uint64_t features)
 {
-    uffd = open_for(region, length, flags, features);
-}
-
-// The last part takes what is left over.
-static void open_uffd_each(size_t threads, uint64_t features)
-{
-    part_length = length / page / threads * page;
-    for (size_t i = 0; i < threads; i++)
-        uffds[i] = open_for(region + i * part_length, i + 1 < threads ? part_length : length - i * part_length, 0, features);
+    uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags | 1);
+    struct uffdio_api api = { .api = UFFD_API, .features = features | (by_continue ? UFFD_FEATURE_MINOR_SHMEM : 0) };
+    if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) < 0)
+        fail("userfaultfd");
+    struct uffdio_register request = { .range = { (uintptr_t)region, length },
+                                       .mode = by_continue ? UFFDIO_REGISTER_MODE_MINOR : UFFDIO_REGISTER_MODE_MISSING };
+    if (ioctl(uffd, UFFDIO_REGISTER, &request) < 0)
+        fail("register");
 }
 
 static void resolve(uintptr_t address)
 {
     size_t offset = (address - (uintptr_t)region) & ~(window - 1);
     int done;
-    int fd = uffd;
-    if (part_length) {
-        size_t part = offset / part_length;
-        fd = uffds[part < MAX_THREADS && uffds[part] ? part : part - 1];
-    }
     if (by_continue) {
         struct uffdio_continue request = { .range = { (uintptr_t)region + offset, window } };
-        done = ioctl(fd, UFFDIO_CONTINUE, &request);
+        done = ioctl(uffd, UFFDIO_CONTINUE, &request);
     } else {
         struct uffdio_copy request = { .dst = (uintptr_t)region + offset, .src = (uintptr_t)source + offset, .len = window,
                                        .mode = copy_mode };
-        done = ioctl(fd, UFFDIO_COPY, &request);
+        done = ioctl(uffd, UFFDIO_COPY, &request);
     }
     if (done < 0 && errno != EEXIST)
         fail("resolve");
     struct uffdio_range range = { (uintptr_t)region + offset, window };
-    if (done < 0 && ioctl(fd, UFFDIO_WAKE, &range) < 0)
+    if (done < 0 && ioctl(uffd, UFFDIO_WAKE, &range) < 0)
         fail("wake");
 }
 
@@ -261,8 +240,7 @@ int main(int count, char **arguments)
     make_memory(arguments[2], pages);
     window = (size_t)atol(arguments[3]) * page;
     char *manner = strchr(engine, '+');
-    int rarely = manner && strcmp(manner, "+rare") == 0, masked = manner && strcmp(manner, "+mask") == 0,
-        apart = manner && strcmp(manner, "+apart") == 0;
+    int rarely = manner && strcmp(manner, "+rare") == 0, masked = manner && strcmp(manner, "+mask") == 0;
     if (manner && strcmp(manner, "+load") == 0)
         keep_processors_busy();
     if (manner)
@@ -273,10 +251,7 @@ int main(int count, char **arguments)
         if (masked)
             sigfillset(&action.sa_mask);
         sigaction(SIGBUS, &action, NULL);
-        if (apart)
-            open_uffd_each(threads, UFFD_FEATURE_SIGBUS);
-        else
-            open_uffd(0, UFFD_FEATURE_SIGBUS);
+        open_uffd(0, UFFD_FEATURE_SIGBUS);
         copy_mode = UFFDIO_COPY_MODE_DONTWAKE;  // no thread waits for another
     } else if (strcmp(engine, "copy") == 0) {
         open_uffd(0, 0);

@@ -123,11 +123,6 @@ public final class Bench {
         String name = name(Engine.INLINE, Memory.ANONYMOUS, around, 2);
         rounds.compare("threads", name, java.apply(2), "1 thread", java.apply(1), "pages/ms", 0);
         rounds.compare("threads", "the same in C", c.apply(2), "1 thread", c.apply(1), "pages/ms", 0);
-        rounds.compare("threads", name + ", a region each",
-                () -> 1e6 / PagedMemory.runApart(Engine.INLINE, Memory.ANONYMOUS, around, 2, pages), "1 thread", java.apply(1),
-                "pages/ms", 0);
-        rounds.compare("threads", "the same in C", () -> 1e6 / Programs.faultsInC(program, "inline+apart", Memory.ANONYMOUS, around, 2,
-                pages), "1 thread", c.apply(1), "pages/ms", 0);
     }
 
     private Rounds.Measurement rate(Reading.Way way, Reading.Use use, long[] result, long bytes) {

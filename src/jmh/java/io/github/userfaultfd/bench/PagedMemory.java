@@ -8,10 +8,7 @@ import io.github.userfaultfd.paging.PageSource;
 import io.github.userfaultfd.paging.Pager;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
-import java.util.List;
 import org.HdrHistogram.Histogram;
 
 /** A region whose pages are missing, and somebody who fills each with ones when it is touched. */
@@ -135,56 +132,34 @@ final class PagedMemory implements AutoCloseable {
     /** Nanoseconds a page of touching each page of new memory once, shared out among threads that start now. */
     static double run(Engine engine, Memory memory, int around, int threads, int pages) throws Exception {
         try (PagedMemory paged = new PagedMemory(engine, memory, around, pages)) {
-            return touchAll(Collections.nCopies(threads, paged), threads, pages);
-        }
-    }
-
-    /** The same with a region, and a pager, for each thread. */
-    static double runApart(Engine engine, Memory memory, int around, int threads, int pages) throws Exception {
-        List<PagedMemory> each = new ArrayList<>();
-        try {
-            for (int i = 0; i < threads; i++) {
-                each.add(new PagedMemory(engine, memory, around, pages / threads));
+            long[] sums = new long[threads];
+            Thread[] others = new Thread[threads];
+            Exception[] failed = new Exception[1];
+            int part = pages / threads;
+            long start = System.nanoTime();
+            for (int i = 1; i < threads; i++) {
+                int index = i;
+                int end = i + 1 < threads ? (i + 1) * part : pages;
+                others[i] = new Thread(() -> {
+                    try {
+                        sums[index] = paged.touch(index * part, end, 1);
+                    } catch (IOException e) {
+                        failed[0] = e;
+                    }
+                });
+                others[i].start();
             }
-            return touchAll(each, 1, pages / threads * threads);
-        } finally {
-            each.forEach(PagedMemory::close);
+            sums[0] = paged.touch(0, threads > 1 ? part : pages, 1);
+            for (int i = 1; i < threads; i++) {
+                others[i].join();
+            }
+            long nanos = System.nanoTime() - start;
+            if (failed[0] != null) {
+                throw failed[0];
+            }
+            checkSum(pages, Arrays.stream(sums).sum());
+            return (double) nanos / pages;
         }
-    }
-
-    /** A thread for each; so many in a row are the same one, of which each takes a part. */
-    private static double touchAll(List<PagedMemory> memories, int sharing, int pages) throws Exception {
-        int threads = memories.size();
-        long[] sums = new long[threads];
-        Thread[] others = new Thread[threads];
-        Exception[] failed = new Exception[1];
-        int part = pages / threads;
-        long start = System.nanoTime();
-        for (int i = 1; i < threads; i++) {
-            int index = i;
-            others[i] = new Thread(() -> {
-                try {
-                    sums[index] = memories.get(index).touchPart(index % sharing, part);
-                } catch (IOException e) {
-                    failed[0] = e;
-                }
-            });
-            others[i].start();
-        }
-        sums[0] = memories.get(0).touchPart(0, part);
-        for (int i = 1; i < threads; i++) {
-            others[i].join();
-        }
-        long nanos = System.nanoTime() - start;
-        if (failed[0] != null) {
-            throw failed[0];
-        }
-        checkSum((long) part * threads, Arrays.stream(sums).sum());
-        return (double) nanos / (part * threads);
-    }
-
-    private long touchPart(int index, int pages) throws IOException {
-        return touch(index * pages, (index + 1) * pages, 1);
     }
 
     /** Nanoseconds of touching a page of new memory, with so much work before each touch, which is not counted. */

@@ -178,7 +178,7 @@ public final class Report {
         }
         comparisons("c", "Java beside the same in C", "Java", "C", true);
         comparisons("alternatives", "The inline engine beside other ways to have a page", "Java", "other", false);
-        comparisons("threads", "Two threads beside one", "two", "one", false);
+        comparisons("threads", "Two threads beside one, in the same region", "two", "one", false);
         latencies(pictures.latency(latencies));
         comparisons("sequential", "Reading 1 GiB of the page cache from end to end", "way", "other", false);
         line("%n![Throughput](%s)", pictures.throughput(figures));

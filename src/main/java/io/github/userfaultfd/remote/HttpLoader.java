@@ -15,7 +15,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -88,11 +87,12 @@ final class HttpLoader implements PageLoaders.Closeable {
         Part(int status, int length, long timeoutNanos) {
             this.status = status;
             bytes = ByteBuffer.allocate(length);
-            // The client's own time limit ends with the header.
-            body.orTimeout(timeoutNanos, TimeUnit.NANOSECONDS).whenComplete((done, why) -> {
-                if (why instanceof TimeoutException) {
-                    fail(new IOException("the server sent " + bytes.position() + " of them and then nothing for too long"));
-                }
+            // The client's own time limit ends with the header. Not of the body itself: the reason has to be known before its end.
+            CompletableFuture<Void> limit = new CompletableFuture<>();
+            body.whenComplete((done, why) -> limit.complete(null));
+            limit.orTimeout(timeoutNanos, TimeUnit.NANOSECONDS).exceptionally(why -> {
+                fail(new IOException("the server sent " + bytes.position() + " of them and then nothing for too long"));
+                return null;
             });
         }
 

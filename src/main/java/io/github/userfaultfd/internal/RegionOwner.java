@@ -45,7 +45,7 @@ public final class RegionOwner implements Runnable {
         /**
          * Puts every page of a range in place, if the service is one that brings pages.
          *
-         * @return false if it is not
+         * @return false if it is not, or has ended meanwhile
          * @throws IOException if a page cannot be had
          */
         boolean fill(long offset, long length) throws IOException;

@@ -2,6 +2,7 @@
 package io.github.userfaultfd.remote;
 
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -76,6 +77,7 @@ final class LoadQueue {
                 if (started == 0) {
                     throw e;
                 }
+                ServedProcess.LOG.log(Level.DEBUG, "the loaders that there are go on", e);
             }
         }
     }

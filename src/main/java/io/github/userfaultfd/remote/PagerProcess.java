@@ -55,7 +55,7 @@ public final class PagerProcess implements AutoCloseable {
         @Override
         public boolean fill(long offset, long length) throws IOException {
             if (!uses.acquire()) {
-                // It has ended meanwhile, with all pages in place.
+                // It has ended meanwhile: all pages are in place, or raise SIGBUS because the region closes.
                 return false;
             }
             try {
@@ -350,7 +350,7 @@ public final class PagerProcess implements AutoCloseable {
      * Loads all that is missing, ends the child, and leaves the region as ordinary memory; a second close does nothing. Takes
      * as long as loading takes; to give the missing pages up, close the region instead.
      *
-     * @throws IOException if a page could not be loaded. It stays open if one cannot be touched either, because the memory below it is
+     * @throws IOException if a page could not be loaded. It stays open if one cannot even be touched, because the memory below it is
      *     bad or was cut short: what is missing behind that page would turn into zeros
      */
     @Override

@@ -24,6 +24,11 @@
 #define MADV_POPULATE_READ 22
 #endif
 
+// Linux 5.18.
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 // Features by the bit that include/uapi/linux/userfaultfd.h gave them.
 #define UFFD_HAS_FEATURE(bit) (UINT64_C(1) << (bit))
 #ifndef UFFD_FEATURE_MINOR_HUGETLBFS

@@ -159,6 +159,12 @@ int uffd_dirty_ranges(struct uffd_dirty *dirty, struct uffd_range *ranges, int c
     return count;
 }
 
+// No lock; the caller has the tracker for itself. The next scan reports the pages of the range, whatever the kernel says.
+void uffd_dirty_note(struct uffd_dirty *dirty, size_t offset, size_t length)
+{
+    uffd_bits_set(dirty->kept, offset / dirty->page, (offset + length + dirty->page - 1) / dirty->page);
+}
+
 // No lock; the caller has the tracker for itself. The range was changed by something that the kernel does not count as a write,
 // such as discarding it, which also takes its protection away. Inline write-protect takes it for written, and protects it at the
 // next scan.
@@ -166,7 +172,7 @@ int uffd_dirty_mark(struct uffd_dirty *dirty, size_t offset, size_t length)
 {
     if (dirty->wp)
         return uffd_wp_open(dirty->wp, offset, length);
-    uffd_bits_set(dirty->kept, offset / dirty->page, (offset + length) / dirty->page);
+    uffd_dirty_note(dirty, offset, length);
     return uffd_writeprotect(dirty->fd, dirty->base + offset, length, UFFDIO_WRITEPROTECT_MODE_WP);
 }
 

@@ -40,16 +40,22 @@ static void mark_failed(struct uffd_paged *paged, size_t at, int error)
 }
 
 // No lock; any thread and signal handlers. Of what was just copied, the pages from a new end of the file on: they may have zeros, and
-// can be seen already. They are as bad as one that cannot be had.
-static void distrust(struct uffd_paged *paged, size_t from, size_t to, struct uffd_stripe *stripe)
+// can be seen already. They are as bad as one that cannot be had. How many bytes are good, or -errno if none is.
+static int64_t trust(struct uffd_paged *paged, size_t from, size_t to, struct uffd_stripe *stripe)
 {
-    size_t good = uffd_source_reach(paged->source) & ~(paged->page - 1);
-    for (size_t at = from > good ? from : good; at < to; at += paged->page) {
+    size_t good;
+    int failed = uffd_source_reach(paged->source, &good);
+    if (!failed)
+        failed = -EFAULT;
+    good &= ~(paged->page - 1);
+    good = good < from ? from : good < to ? good : to;
+    for (size_t at = good; at < to; at += paged->page) {
         if (paged->on_failure != UFFD_FAILURE_FILL)
-            uffd_fill_abort(paged, paged->region.base + at, -EFAULT);
-        mark_failed(paged, at, -EFAULT);
+            uffd_fill_abort(paged, paged->region.base + at, failed);
+        mark_failed(paged, at, failed);
         count(&stripe->failed, 1);
     }
+    return good > from ? (int64_t)(good - from) : failed;
 }
 
 // No lock; any thread and signal handlers. Copies pages of [from, to) as far as they are missing in one run: bytes done, or
@@ -65,8 +71,7 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
         if (done > 0) {
             count(&stripe->pages, done / (int64_t)paged->page);
             clear_failed(paged, from, (size_t)done);
-            distrust(paged, from, from + (size_t)done, stripe);
-            return done;
+            return trust(paged, from, from + (size_t)done, stripe);
         }
         if (done == -EEXIST) {
             count(&stripe->present, 1);

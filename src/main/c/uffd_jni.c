@@ -140,7 +140,7 @@ SAME(OPTION_AROUND, LONG_AT(struct uffd_pager_options, around));
 SAME(OPTION_ENGINE, LONG_AT(struct uffd_pager_options, engine));
 SAME(OPTION_THREADS, LONG_AT(struct uffd_pager_options, threads));
 SAME(OPTION_ON_FAILURE, LONG_AT(struct uffd_pager_options, on_failure));
-SAME(OPTION_ALIAS, LONG_AT(struct uffd_pager_options, alias));
+SAME(OPTION_MEMORY, LONG_AT(struct uffd_pager_options, memory));
 SAME(OPTION_LONGS, sizeof(struct uffd_pager_options) / sizeof(int64_t));
 SAME(RUN_OFFSET, LONG_AT(struct uffd_run, offset));
 SAME(RUN_LENGTH, LONG_AT(struct uffd_run, length));
@@ -171,13 +171,14 @@ SAME(WP_SPILL, LONG_AT(struct uffd_wp_options, spill));
 SAME(WP_POPULATE, LONG_AT(struct uffd_wp_options, populate));
 SAME(WP_UNCHANGED, LONG_AT(struct uffd_wp_options, unchanged));
 SAME(WP_PAGER, LONG_AT(struct uffd_wp_options, pager));
+SAME(WP_MEMORY, LONG_AT(struct uffd_wp_options, memory));
 SAME(WP_LONGS, sizeof(struct uffd_wp_options) / sizeof(int64_t));
 SAME(SAVED_MEMORY, LONG_AT(struct uffd_saved_stats, memory));
 SAME(SAVED_SPILLED, LONG_AT(struct uffd_saved_stats, spilled));
 SAME(SAVED_LONGS, sizeof(struct uffd_saved_stats) / sizeof(int64_t));
 SAME(KEEPER_FD, LONG_AT(struct uffd_keeper_options, fd));
 SAME(KEEPER_ADDRESS, LONG_AT(struct uffd_keeper_options, address));
-SAME(KEEPER_ALIAS, LONG_AT(struct uffd_keeper_options, alias));
+SAME(KEEPER_MEMORY, LONG_AT(struct uffd_keeper_options, memory));
 SAME(KEEPER_LENGTH, LONG_AT(struct uffd_keeper_options, length));
 SAME(KEEPER_PAGE, LONG_AT(struct uffd_keeper_options, page));
 SAME(KEEPER_ARGUMENTS, LONG_AT(struct uffd_keeper_options, arguments));
@@ -301,6 +302,12 @@ NATIVE(jint, dirtyMark, STATIC, jlong dirty, jlong offset, jlong length)
     return uffd_dirty_mark(at(dirty), (size_t)offset, (size_t)length);
 }
 
+NATIVE(jint, dirtyNote, STATIC, jlong dirty, jlong offset, jlong length)
+{
+    uffd_dirty_note(at(dirty), (size_t)offset, (size_t)length);
+    return 0;
+}
+
 NATIVE(jint, dirtyRanges, STATIC, jlong dirty, jlong ranges, jint capacity)
 {
     return uffd_dirty_ranges(at(dirty), at(ranges), capacity);
@@ -404,6 +411,11 @@ NATIVE(jlong, move, STATIC, jint fd, jlong dst, jlong src, jlong length, jlong m
 NATIVE(jint, nonBlocking, STATIC, jint fd)
 {
     return uffd_non_blocking(fd);
+}
+
+NATIVE(jint, openAlias, STATIC, jlong address, jlong length)
+{
+    return uffd_memory_open_alias(at(address), (size_t)length);
 }
 
 NATIVE(jint, pageSize, STATIC)

@@ -239,12 +239,12 @@ static void *run(void *argument)
 
 // No lock; one thread, as in uffd_pager.c: otherwise a huge page of the kernel's could make pages present that were never
 // filled.
-static int open_region(const struct uffd_keeper *keeper, void *alias)
+static int open_region(const struct uffd_keeper *keeper, int memory)
 {
     void *base = (void *)keeper->base;
     if (mprotect(base, keeper->length, PROT_NONE) < 0)
         return -errno;
-    int result = uffd_memory_register_empty(keeper->fd, base, alias, keeper->length, keeper->page);
+    int result = uffd_memory_register_empty(keeper->fd, base, memory, keeper->length, keeper->page);
     if (mprotect(base, keeper->length, PROT_READ | PROT_WRITE) < 0 && result >= 0)
         result = -errno;
     return result;
@@ -319,7 +319,7 @@ int uffd_keeper_start(const struct uffd_keeper_options *options, struct uffd_kee
     if (!failed)
         failed = copy_arguments(keeper, (const char *)(uintptr_t)options->arguments, (size_t)options->count);
     if (!failed)
-        failed = open_region(keeper, (void *)(uintptr_t)options->alias);
+        failed = open_region(keeper, (int)options->memory);
     int64_t began = uffd_nanoseconds();
     keeper->minute_began = began;
     if (!failed)

@@ -19,7 +19,7 @@ struct uffd_keeper;
 struct uffd_keeper_options {
     int64_t fd;          // non-blocking, for missing pages, without events
     int64_t address;
-    int64_t alias;       // a second mapping of the same pages, or 0
+    int64_t memory;      // the memfd below shared memory, -1 for private memory
     int64_t length;
     int64_t page;
     int64_t arguments;   // address of the child's command line: words that end with zero bytes

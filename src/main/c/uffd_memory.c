@@ -5,6 +5,8 @@
 #include "uffd_sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,6 +43,18 @@ static int prepare_retiring(void)
     return 0;
 }
 
+// No lock; any thread. What touches the second mapping makes pages of zeros, which the first one does not miss any more. So nobody
+// may touch it unasked: no child, no dump of a debugger, no merging into huge pages (EINVAL: the kernel has none), and, as long as it
+// is closed (PROT_NONE), no mlockall(2).
+static int keep_untouched(void *alias, size_t length)
+{
+    int failed = uffd_memory_advise(alias, length, MADV_DONTFORK);
+    if (!failed)
+        failed = uffd_memory_advise(alias, length, MADV_DONTDUMP);
+    (void)uffd_memory_advise(alias, length, MADV_NOHUGEPAGE);
+    return failed;
+}
+
 // No lock; any thread. The memfd mapped twice: the second mapping is for whoever makes the pages of the first.
 static int map_shared(size_t length, struct uffd_memory *memory)
 {
@@ -51,12 +65,14 @@ static int map_shared(size_t length, struct uffd_memory *memory)
     int error = errno;
     void *second = MAP_FAILED;
     if (first != MAP_FAILED) {
-        second = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-        error = errno;
+        second = mmap(NULL, length, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        error = second == MAP_FAILED ? errno : -keep_untouched(second, length);
     }
-    if (second == MAP_FAILED) {
+    if (second == MAP_FAILED || error) {
         if (first != MAP_FAILED)
             munmap(first, length);
+        if (second != MAP_FAILED)
+            munmap(second, length);
         close(fd);
         return -error;
     }
@@ -87,6 +103,12 @@ int uffd_memory_map(int kind, uint64_t bytes, size_t page, struct uffd_memory *m
     return 0;
 }
 
+// No lock; any thread. Who asked for the second mapping may touch it from now on.
+int uffd_memory_open_alias(void *address, size_t length)
+{
+    return mprotect(address, length, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
+}
+
 // No lock; any thread. The addresses may be anybody's afterwards: only when nothing can still use them.
 int uffd_memory_unmap(void *address, size_t length)
 {
@@ -110,11 +132,14 @@ int uffd_memory_advise(void *address, size_t length, int advice)
     return madvise(address, length, advice) < 0 ? -errno : 0;
 }
 
-// No lock; any thread. Takes every page out of private memory that nobody can touch (PROT_NONE). Before Linux 5.18 madvise(2)
-// refuses huge pages: there a new mapping takes the place of the old one, in one step, which is told by 1.
+// No lock; any thread. Takes every page out of private memory that nobody can touch (PROT_NONE), also if it is locked (mlock(2)) and the
+// kernel can (5.18). Before Linux 5.18 madvise(2) refuses huge pages: there a new mapping takes the place of the old one, in one step,
+// which is told by 1.
 int uffd_memory_empty(void *address, size_t length, size_t page)
 {
     int result = uffd_memory_advise(address, length, MADV_DONTNEED);
+    if (result == -EINVAL)
+        result = uffd_memory_advise(address, length, MADV_DONTNEED_LOCKED);
     if (result != -EINVAL || page == (size_t)getpagesize())
         return result;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | (__builtin_ctzll(page) << 26 /* MAP_HUGE_SHIFT */);
@@ -126,15 +151,22 @@ int uffd_memory_empty(void *address, size_t length, size_t page)
     return result;
 }
 
+// No lock; any thread. Takes every page out of the memfd. Before Linux 6.4 the kernel may put huge pages of zeros where pages are missing
+// ("mm/khugepaged: skip shmem with userfaultfd").
+static int empty_file(int memory, void *address, size_t length)
+{
+    (void)uffd_memory_advise(address, length, MADV_NOHUGEPAGE);
+    return fallocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)length) < 0 ? -errno : 0;
+}
+
 // No lock; one thread; nobody can touch the region (PROT_NONE). Afterwards each of its pages is missing, and a fault is told to
 // the descriptor, until uffd_memory_end_registration. Registered first: a region that belongs to somebody else keeps what it holds.
-int uffd_memory_register_empty(int fd, void *address, void *alias, size_t length, size_t page)
+int uffd_memory_register_empty(int fd, void *address, int memory, size_t length, size_t page)
 {
     int64_t result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);
     if (result >= 0) {
-        // Shared pages stay in the memfd when only the mapping lets go of them: MADV_REMOVE takes them out, through the second
-        // mapping, because it asks for one that may be written.
-        result = alias ? uffd_memory_advise(alias, length, MADV_REMOVE) : uffd_memory_empty(address, length, page);
+        // Shared pages stay in the memfd when only the mapping lets go of them.
+        result = memory >= 0 ? empty_file(memory, address, length) : uffd_memory_empty(address, length, page);
     }
     if (result > 0) // a new mapping, which nobody has registered yet
         result = uffd_register(fd, (uintptr_t)address, length, UFFDIO_REGISTER_MODE_MISSING);

@@ -86,13 +86,13 @@ static void stop_engine(struct uffd_pager *pager)
 
 // No lock; one thread. The region is closed to everybody, emptied, registered and served, and only then open again: otherwise a
 // huge page that the kernel puts there in between (THP) would make some pages present that were never filled.
-static int open_region(struct uffd_pager *pager, int threads, void *alias)
+static int open_region(struct uffd_pager *pager, int threads, int memory)
 {
     const struct uffd_paged *paged = &pager->paged;
     void *base = (void *)paged->region.base;
     if (mprotect(base, paged->region.length, PROT_NONE) < 0)
         return -errno;
-    int result = uffd_memory_register_empty(paged->fd, base, alias, paged->region.length, paged->page);
+    int result = uffd_memory_register_empty(paged->fd, base, memory, paged->region.length, paged->page);
     if (result >= 0)
         result = start_engine(pager, threads);
     if (mprotect(base, paged->region.length, PROT_READ | PROT_WRITE) < 0 && result >= 0) {
@@ -128,7 +128,7 @@ int uffd_pager_start(const struct uffd_pager_options *options, struct uffd_pager
     paged->source = (const struct uffd_source *)(uintptr_t)options->source;
     int failed = prepare_policy(paged);
     if (!failed)
-        failed = open_region(pager, (int)options->threads, (void *)(uintptr_t)options->alias);
+        failed = open_region(pager, (int)options->threads, (int)options->memory);
     if (failed) {
         release(pager);
         return failed;

@@ -23,7 +23,7 @@ struct uffd_pager_options {
     int64_t engine;      // UFFD_ENGINE_*
     int64_t threads;     // of UFFD_ENGINE_THREAD
     int64_t on_failure;  // UFFD_FAILURE_*
-    int64_t alias;       // the second mapping of shared memory, 0 for private memory
+    int64_t memory;      // the memfd below shared memory, -1 for private memory
 };
 
 // Sums since the start; all int64_t, because Java reads it as longs.

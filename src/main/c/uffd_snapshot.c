@@ -67,11 +67,13 @@ static int read_page(struct uffd_wp *wp, size_t index, size_t at, size_t length,
         if (uffd_wp_take(wp, index)) {
             state = uffd_wp_state(wp, index);
             int mine = (state & UFFD_SNAP) && !(state & UFFD_SAVED);
-            if (mine)
+            if (mine && wp->memory >= 0)
+                failed = uffd_saved_read(wp->memory, at, length, to);
+            else if (mine)
                 uffd_saved_copy(to, (const char *)wp->region.base + at, length);
             uffd_wp_publish(wp, index, state);
             if (mine)
-                return 0;
+                return failed;
         } else {
             sched_yield();
         }

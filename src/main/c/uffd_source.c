@@ -58,15 +58,23 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
 
 // No lock; any thread and signal handlers. A file cut inside a page reads as zeros from there without any error: so its size is
 // looked at before each fill, and after it. The descriptor's position is nobody else's. How much of the source there is, SIZE_MAX if
-// all of it.
-size_t uffd_source_reach(const struct uffd_source *source)
+// all of it; or -errno, of a file system that has to ask somebody (NFS, FUSE).
+int uffd_source_reach(const struct uffd_source *source, size_t *reach)
 {
+    *reach = SIZE_MAX;
     if (source->fd < 0)
-        return SIZE_MAX;
-    off_t size = lseek(source->fd, 0, SEEK_END);
-    if (size >= source->file_end)
-        return SIZE_MAX;
-    return size > source->file_begin ? (size_t)(size - source->file_begin) : 0;
+        return 0;
+    off_t size;
+    do
+        size = lseek(source->fd, 0, SEEK_END);
+    while (size < 0 && errno == EINTR);
+    if (size < 0) {
+        *reach = 0;
+        return -errno;
+    }
+    if (size < source->file_end)
+        *reach = size > source->file_begin ? (size_t)(size - source->file_begin) : 0;
+    return 0;
 }
 
 // No lock; any thread. -EINVAL if the file is shorter than asked; the source owns its descriptor and mapping.
@@ -82,8 +90,12 @@ int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t ma
     int failed = 0;
     if (source->fd < 0)
         failed = -errno;
-    if (!failed)
-        failed = uffd_source_reach(source) < SIZE_MAX ? -EINVAL : 0;
+    if (!failed) {
+        size_t reach;
+        failed = uffd_source_reach(source, &reach);
+        if (!failed && reach < SIZE_MAX)
+            failed = -EINVAL;
+    }
     if (!failed)
         failed = map_file(source, offset, (size_t)length, mapped);
     if (failed) {
@@ -139,7 +151,9 @@ int uffd_source_lend(const struct uffd_source *source, size_t at, struct uffd_le
     if (source->runs)
         return uffd_runs_lend(source->runs, at, lent);
     *lent = (struct uffd_lent){ 0, SIZE_MAX, (uintptr_t)source->base, -1 };
-    return uffd_source_reach(source) < SIZE_MAX ? -EFAULT : 0;
+    size_t reach;
+    int failed = uffd_source_reach(source, &reach);
+    return !failed && reach < SIZE_MAX ? -EFAULT : failed;
 }
 
 // No lock; any thread and signal handlers. Once for each lend that did not fail.

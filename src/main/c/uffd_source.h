@@ -22,7 +22,7 @@ struct uffd_source {
 int uffd_source_file(const char *path, int64_t offset, int64_t length, size_t mapped, struct uffd_source **result);
 int uffd_source_memory(char *address, size_t length, struct uffd_source **result);
 int uffd_source_runs(const struct uffd_run_options *options, struct uffd_source **result);
-size_t uffd_source_reach(const struct uffd_source *source);
+int uffd_source_reach(const struct uffd_source *source, size_t *reach);
 int uffd_source_lend(const struct uffd_source *source, size_t at, struct uffd_lent *lent);
 void uffd_source_give_back(const struct uffd_source *source, const struct uffd_lent *lent);
 const char *uffd_source_name(const struct uffd_source *source, size_t at, uint64_t *file_offset);

@@ -351,6 +351,7 @@ static int prepare(const struct uffd_wp_options *options, struct uffd_wp **resul
     wp->region = (struct uffd_region){ (uintptr_t)options->address, (size_t)options->length, resolve, 0 };
     wp->fd = (int)options->fd;
     wp->paged = options->pager ? uffd_pager_paged((struct uffd_pager *)(uintptr_t)options->pager) : NULL;
+    wp->memory = wp->paged ? -1 : (int)options->memory;
     wp->page = (size_t)options->page;
     wp->pages = wp->region.length / wp->page;
     wp->ahead = (size_t)options->ahead / wp->page;

@@ -31,6 +31,7 @@ struct uffd_wp_options {
     int64_t populate;   // the kernel does not protect pages that were never touched, so they are touched first, as small pages
     int64_t unchanged;  // protected at once: what is there counts as not written
     int64_t pager;      // the struct uffd_pager * that brings the region's pages inline, whose descriptor fd is; or 0
+    int64_t memory;     // the memfd below the region, or -1
 };
 
 struct uffd_wp_stripe {
@@ -44,6 +45,7 @@ struct uffd_wp {
     struct uffd_region region;
     struct uffd_paged *paged;  // brings the pages, or NULL
     int fd;
+    int memory;  // what to read pages from that nobody brings: a hole read through the mapping would become memory; or -1
     size_t page;
     size_t pages;
     size_t ahead;

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,7 +69,7 @@ static void start(struct region *region, int engine, size_t around, int on_failu
     struct uffd_pager_options options = {
         .fd = region->fd, .address = region->memory.address, .length = (int64_t)region->length, .page = (int64_t)page,
         .source = (int64_t)(intptr_t)source, .around = (int64_t)around, .engine = engine, .threads = 2,
-        .on_failure = on_failure, .alias = region->memory.alias,
+        .on_failure = on_failure, .memory = region->memory.fd,
     };
     MUST(uffd_pager_start(&options, &region->pager) == 0);
 }
@@ -224,17 +225,115 @@ static void closing_under_readers(int engine)
     pthread_join(beside, NULL);
 }
 
-// A file that becomes shorter under the pager: the policy FILL shows the pattern, keeps the failure, and heals what can be.
-static void failing_source(int engine)
+// Paged from a file that has no name any more and is the caller's to change.
+static struct region region_of_a_file(int engine, int *file)
 {
     char name[] = "/tmp/userfaultfd-harness-XXXXXX";
-    int file = mkstemp(name);
-    MUST(file >= 0 && write(file, content, PAGES * page) == (ssize_t)(PAGES * page));
+    *file = mkstemp(name);
+    MUST(*file >= 0 && write(*file, content, PAGES * page) == (ssize_t)(PAGES * page));
     struct uffd_source *source;
     MUST(uffd_source_file(name, 0, (int64_t)(PAGES * page), PAGES * page, &source) == 0);
     unlink(name);
     struct region region = region_of(UFFD_MEMORY_ANONYMOUS);
     start(&region, engine, page, UFFD_FAILURE_FILL, source);
+    return region;
+}
+
+// What would touch all of a process's mappings does not make zeros of missing pages through the second mapping.
+static void untouched_alias(int engine)
+{
+    struct region region = region_of(UFFD_MEMORY_SHARED);
+    start(&region, engine, page, UFFD_FAILURE_ABORT, memory_source());
+    const volatile uint64_t *words = (const volatile uint64_t *)(intptr_t)region.memory.address;
+    const volatile char *alias = (const volatile char *)(intptr_t)region.memory.alias;
+    MUST(syscall(SYS_mlock, region.memory.alias, region.length) < 0);  // sanitizers make the function do nothing
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        _exit(alias[3 * page]);
+    }
+    int status;
+    MUST(child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    for (size_t word = 0; word < PAGES * page / sizeof *words; word += page / sizeof *words)
+        MUST(words[word] == expected(word));
+    end(&region, 0);
+    give_up(&region);
+}
+
+// Memory that mlockall(2) with MCL_FUTURE has locked is paged too.
+static void locked_memory(int engine)
+{
+    struct region region = region_of(UFFD_MEMORY_ANONYMOUS);
+    if (syscall(SYS_mlock, region.memory.address, region.length) < 0) {
+        printf("not done, %zu bytes may not be locked: %s\n", region.length, strerror(errno));
+    } else {
+        start(&region, engine, page, UFFD_FAILURE_ABORT, memory_source());
+        const volatile uint64_t *words = (const volatile uint64_t *)(intptr_t)region.memory.address;
+        for (size_t word = 0; word < PAGES * page / sizeof *words; word += page / sizeof *words)
+            MUST(words[word] == expected(word));
+        end(&region, 0);
+        uffd_pager_free(region.pager);
+    }
+    uffd_memory_unmap((void *)(intptr_t)region.memory.address, region.length);
+}
+
+static _Atomic(int) cut_file = -1;
+static off_t cut_to;
+
+// Instead of libc's. The next look at a file's size, which is before a copy, is the last that finds it whole.
+off_t lseek(int fd, off_t offset, int whence)
+{
+    off_t result = (off_t)syscall(SYS_lseek, fd, offset, whence);
+    int file = atomic_exchange(&cut_file, -1);
+    if (file >= 0)
+        MUST(ftruncate(file, cut_to) == 0);
+    return result;
+}
+
+// A file that becomes shorter between the look at its size and the copy: who asked for the pages hears of it, and not only who asks
+// what failed.
+static void cut_while_copied(int engine)
+{
+    int file;
+    struct region region = region_of_a_file(engine, &file);
+    cut_to = (off_t)(5 * page + 1);
+    atomic_store(&cut_file, file);
+    MUST(uffd_pager_fill(region.pager, 2 * page, 4 * page) == -EFAULT);
+    MUST(uffd_pager_next_failed(region.pager, 0) == (int64_t)(5 * page));
+    MUST(uffd_pager_fill(region.pager, 5 * page, page) == -EFAULT);
+    MUST(uffd_pager_fill(region.pager, 2 * page, 3 * page) == 0);
+    const volatile uint64_t *words = (const volatile uint64_t *)(intptr_t)region.memory.address;
+    for (size_t word = 2 * page / sizeof *words; word < 5 * page / sizeof *words; word++)
+        MUST(words[word] == expected(word));
+    MUST(pwrite(file, content, PAGES * page, 0) == (ssize_t)(PAGES * page));
+    end(&region, 0);
+    MUST(uffd_pager_next_failed(region.pager, 0) == (int64_t)(5 * page));
+    give_up(&region);
+    close(file);
+}
+
+// A file whose size cannot be told any more: that is the error, and not that it was cut short.
+static void unknown_size(int engine)
+{
+    int file, ends[2];
+    struct region region = region_of_a_file(engine, &file);
+    MUST(uffd_pager_fill(region.pager, 0, page) == 0);
+    MUST(pipe(ends) == 0 && dup2(ends[0], region.source->fd) >= 0);
+    MUST(uffd_pager_fill(region.pager, 5 * page, page) == -ESPIPE);
+    MUST(dup2(file, region.source->fd) >= 0);
+    MUST(uffd_pager_fill(region.pager, 5 * page, page) == 0);
+    end(&region, 0);
+    give_up(&region);
+    close(file);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+// A file that becomes shorter under the pager: the policy FILL shows the pattern, keeps the failure, and heals what can be.
+static void failing_source(int engine)
+{
+    int file;
+    struct region region = region_of_a_file(engine, &file);
     const volatile uint64_t *words = (const volatile uint64_t *)(intptr_t)region.memory.address;
     size_t a_page = page / sizeof *words;
     MUST(words[0] == expected(0));
@@ -454,7 +553,11 @@ int main(void)
         run("storm, growing windows", engine, storm_growing);
         run("storm, shared memory", engine, storm_shared);
         run("closing under readers", engine, closing_under_readers);
+        run("second mapping", engine, untouched_alias);
+        run("locked memory", engine, locked_memory);
         run("failing source", engine, failing_source);
+        run("cut while it is copied", engine, cut_while_copied);
+        run("unknown size", engine, unknown_size);
         run("checked runs", engine, checked_runs);
         run("aborting", engine, aborting);
     }

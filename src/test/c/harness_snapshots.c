@@ -156,7 +156,7 @@ static void start(int unpopulated, size_t ahead, int64_t limit, int spill, int u
     struct uffd_wp_options options = {
         .fd = region.fd, .address = region.memory.address, .length = (int64_t)region.length, .page = (int64_t)page,
         .ahead = (int64_t)(ahead * page), .limit = limit, .spill = spill < 0 ? -1 : uffd_saved_unnamed_file("/tmp"),
-        .populate = unpopulated, .unchanged = unchanged,
+        .populate = unpopulated, .unchanged = unchanged, .memory = region.memory.fd,
     };
     MUST(uffd_wp_start(&options, &region.wp) == 0);
 }

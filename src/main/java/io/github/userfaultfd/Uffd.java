@@ -34,6 +34,9 @@ import java.util.concurrent.atomic.AtomicReference;
  * <p>Each filling method has two forms. {@link #copy} returns when all was done and throws otherwise. {@link #tryCopy} returns
  * what a handler meets all day without an exception: the bytes done, {@link #EXISTS}, or {@link #AGAIN}.
  *
+ * <p><b>Virtual threads:</b> all calls are native, so that a virtual thread keeps its carrier while one lasts. {@link #poll} and
+ * {@link #readEvent} may wait for long: use a platform thread for them.
+ *
  * @see <a href="https://man7.org/linux/man-pages/man2/ioctl_userfaultfd.2.html">ioctl_userfaultfd(2)</a>
  */
 public final class Uffd implements AutoCloseable {

@@ -5,7 +5,6 @@ import io.github.userfaultfd.memory.PageSize;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntFunction;
 
 /** Measures everything and keeps it as JSON for {@link Report}. Java and C run alternately; JMH's part is {@link JmhPart}. */
 public final class Bench {
@@ -113,16 +112,31 @@ public final class Bench {
                 () -> Programs.faultsInC(program, "plain", Memory.ANONYMOUS, 1, 1, pages), "ns/page", 0);
     }
 
-    /** What a second thread brings, in Java and in C. */
+    /** What a second thread brings, in Java, in C, and to first touches of ordinary memory, which are the kernel's alone. */
     private void secondThread(int around) throws Exception {
+        secondThread(name(Engine.INLINE, Memory.ANONYMOUS, around, 2), around,
+                (threads, pages) -> PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, around, threads, pages));
+        secondThreadInC("inline", "C, inline", around);
+        if (around == 1) {
+            secondThreadInC("plain", "C, no userfaultfd, zeros", around);
+        }
+    }
+
+    private void secondThreadInC(String engine, String name, int around) throws Exception {
+        secondThread(name + (around > 1 ? ", " + around + " pages a fault" : "") + ", 2 threads", around,
+                (threads, pages) -> Programs.faultsInC(program, engine, Memory.ANONYMOUS, around, threads, pages));
+    }
+
+    private void secondThread(String name, int around, Touch touch) throws Exception {
         int pages = pages(Engine.INLINE, Memory.ANONYMOUS, around);
-        IntFunction<Rounds.Measurement> java =
-                threads -> () -> 1e6 / PagedMemory.run(Engine.INLINE, Memory.ANONYMOUS, around, threads, pages);
-        IntFunction<Rounds.Measurement> c =
-                threads -> () -> 1e6 / Programs.faultsInC(program, "inline", Memory.ANONYMOUS, around, threads, pages);
-        String name = name(Engine.INLINE, Memory.ANONYMOUS, around, 2);
-        rounds.compare("threads", name, java.apply(2), "1 thread", java.apply(1), "pages/ms", 0);
-        rounds.compare("threads", "the same in C", c.apply(2), "1 thread", c.apply(1), "pages/ms", 0);
+        rounds.compare("threads", name, () -> 1e6 / touch.nanos(2, pages), "1 thread", () -> 1e6 / touch.nanos(1, pages), "pages/ms",
+                0);
+    }
+
+    /** Touches so many pages by so many threads. */
+    @FunctionalInterface
+    private interface Touch {
+        double nanos(int threads, int pages) throws Exception;
     }
 
     private Rounds.Measurement rate(Reading.Way way, Reading.Use use, long[] result, long bytes) {

@@ -26,8 +26,17 @@ public final class CheckpointChain implements Closeable {
     /** How often the writer may complete a full checkpoint and delete the older files while the newest is opened. */
     private static final int TRIES = 100;
 
+    /**
+     * How often a directory has to be listed without a checkpoint until there is none. One listing of many files is several calls of
+     * the kernel, between which a writer may make a new full checkpoint and delete the one before: neither is seen then.
+     */
+    private static final int LISTINGS = 20;
+
     private final Path directory;
     private final Deque<CheckpointFile> files = new ArrayDeque<>();
+
+    /** A source of pages, and the id of the checkpoint that it is of. */
+    public record Source(long handle, long id) {}
 
     /** Opens more of a chain's files, by their names, which the writer may have deleted by then. */
     @FunctionalInterface
@@ -53,6 +62,9 @@ public final class CheckpointChain implements Closeable {
         long before = 0;
         for (int i = 0; i < TRIES; i++) {
             NavigableMap<Long, Path> found = CheckpointDirectory.files(directory);
+            if (found.isEmpty() && i < LISTINGS) {
+                continue;
+            }
             if (found.isEmpty()) {
                 throw new NoSuchFileException(directory.toString(), null, "there is no checkpoint in this directory");
             }
@@ -148,23 +160,23 @@ public final class CheckpointChain implements Closeable {
     /**
      * Makes a source of a directory's newest checkpoint for {@code Native.pagerStart}, which opens the files for itself.
      *
-     * @return its handle
+     * @return its handle, and the id of the checkpoint
      * @throws IllegalArgumentException if the region is of another kind than the one that was saved
      * @throws UnsupportedOperationException if a file is compressed
      */
-    public static long openSource(Path directory, long regionSize, long pageSize) throws IOException {
-        long[] handle = new long[1];
+    public static Source openSource(Path directory, long regionSize, long pageSize) throws IOException {
+        Source[] source = new Source[1];
         CheckpointChain opened = open(directory, chain -> {
             chain.checkFits(regionSize, pageSize);
-            handle[0] = chain.openSource();
+            source[0] = new Source(chain.openSource(), chain.newest().id());
         });
         try {
             opened.close();
         } catch (IOException e) {
-            Native.sourceFree(handle[0]);
+            Native.sourceFree(source[0].handle());
             throw e;
         }
-        return handle[0];
+        return source[0];
     }
 
     private long openSource() throws IOException {
@@ -201,7 +213,7 @@ public final class CheckpointChain implements Closeable {
         return handle;
     }
 
-    private Scratch runs(long count) {
+    private Scratch runs(long count) throws IOException {
         if (count > Integer.MAX_VALUE / (Abi.RUN_LONGS * Long.BYTES)) {
             throw new UnsupportedOperationException("the checkpoint in " + directory + " has " + count
                     + " runs, too many to be filled lazily: restore all with Checkpoint.restore");
@@ -210,12 +222,13 @@ public final class CheckpointChain implements Closeable {
         int at = 0;
         int number = 0;
         for (CheckpointFile each : files) {
-            for (int run = 0; run < each.runs(); run++, at += Abi.RUN_LONGS) {
-                runs.set(at + Abi.RUN_OFFSET, each.offset(run))
-                        .set(at + Abi.RUN_LENGTH, each.length(run))
-                        .set(at + Abi.RUN_FILE, each.stored(run) == 0 ? -1 : number)
-                        .set(at + Abi.RUN_FILE_OFFSET, each.fileOffset(run))
-                        .set(at + Abi.RUN_CRC, each.crc(run));
+            CheckpointIndex index = each.index();
+            for (int run = 0; run < index.runs(); run++, at += Abi.RUN_LONGS) {
+                runs.set(at + Abi.RUN_OFFSET, index.offset(run))
+                        .set(at + Abi.RUN_LENGTH, index.length(run))
+                        .set(at + Abi.RUN_FILE, index.stored(run) == 0 ? -1 : number)
+                        .set(at + Abi.RUN_FILE_OFFSET, index.fileOffset(run))
+                        .set(at + Abi.RUN_CRC, index.crc(run));
             }
             number++;
         }

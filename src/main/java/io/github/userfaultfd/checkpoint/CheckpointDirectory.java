@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -13,6 +14,8 @@ import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
@@ -97,14 +100,23 @@ public final class CheckpointDirectory implements Closeable {
     }
 
     private void deletePartial() throws IOException {
-        try (DirectoryStream<Path> partial = Files.newDirectoryStream(path, "*" + CheckpointFormat.PARTIAL)) {
-            for (Path each : partial) {
-                String name = each.getFileName().toString();
-                if (CheckpointFormat.NAME.matcher(name.substring(0, name.length() - CheckpointFormat.PARTIAL.length())).matches()) {
-                    Files.deleteIfExists(each);
-                }
+        for (Path each : list(path)) {
+            String name = each.getFileName().toString();
+            if (name.endsWith(CheckpointFormat.PARTIAL)
+                    && CheckpointFormat.NAME.matcher(name.substring(0, name.length() - CheckpointFormat.PARTIAL.length())).matches()) {
+                Files.deleteIfExists(each);
             }
         }
+    }
+
+    private static List<Path> list(Path directory) throws IOException {
+        List<Path> entries = new ArrayList<>();
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory)) {
+            all.forEach(entries::add);
+        } catch (DirectoryIteratorException e) {
+            throw e.getCause();
+        }
+        return entries;
     }
 
     public Path path() {
@@ -114,14 +126,12 @@ public final class CheckpointDirectory implements Closeable {
     /** {@return the complete files by their numbers} */
     static NavigableMap<Long, Path> files(Path directory) throws IOException {
         NavigableMap<Long, Path> files = new TreeMap<>();
-        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory)) {
-            for (Path each : all) {
-                Matcher name = CheckpointFormat.NAME.matcher(each.getFileName().toString());
-                if (name.matches()) {
-                    Path other = files.put(Long.valueOf(name.group(1)), each);
-                    if (other != null) {
-                        throw CheckpointFormat.damaged(each, 0, "there is also " + other.getFileName());
-                    }
+        for (Path each : list(directory)) {
+            Matcher name = CheckpointFormat.NAME.matcher(each.getFileName().toString());
+            if (name.matches()) {
+                Path other = files.put(Long.valueOf(name.group(1)), each);
+                if (other != null) {
+                    throw CheckpointFormat.damaged(each, 0, "there is also " + other.getFileName());
                 }
             }
         }

@@ -19,7 +19,6 @@ public final class CheckpointFile implements Closeable {
     private final Path path;
     private final FileChannel channel;
     private final ByteBuffer trailer;
-    private final ByteBuffer index;
     private ByteBuffer storedBytes;
     private Zstandard zstandard;
 
@@ -38,11 +37,29 @@ public final class CheckpointFile implements Closeable {
                 || length / CheckpointFormat.RUN_LENGTH != trailer.getLong(CheckpointFormat.TRAILER_RUNS)) {
             throw damaged(path, at, "the lengths of pages and index do not add up to the file's, " + size + " bytes");
         }
-        index = read(dataLength(), (int) length);
-        if (CheckpointFormat.crc(index) != trailer.getInt(CheckpointFormat.TRAILER_INDEX_CRC)) {
+        index();
+    }
+
+    /**
+     * Reads the index and checks it. It may be large: it is not kept here.
+     *
+     * @throws IOException naming what is wrong with it, and at which offset
+     */
+    public CheckpointIndex index() throws IOException {
+        int length = (int) (runs() * CheckpointFormat.RUN_LENGTH);
+        ByteBuffer bytes = read(dataLength(), length);
+        if (CheckpointFormat.crc(bytes) != trailer.getInt(CheckpointFormat.TRAILER_INDEX_CRC)) {
             throw damaged(path, dataLength(), "the checksum of the index, " + length + " bytes, is wrong");
         }
-        checkIndex();
+        CheckpointIndex index = new CheckpointIndex(bytes);
+        int bad = index.firstBad(isFull(), isCompressed(), pageSize(), regionSize());
+        if (bad < index.runs()) {
+            throw damaged(path, dataLength() + (long) bad * CheckpointFormat.RUN_LENGTH, "run " + bad + " of the index cannot be");
+        }
+        if (index.fileEnd() != dataLength() || isFull() && index.regionEnd() != regionSize()) {
+            throw damaged(path, dataLength(), "the index leaves something out");
+        }
+        return index;
     }
 
     /**
@@ -61,9 +78,12 @@ public final class CheckpointFile implements Closeable {
         }
     }
 
+    /** In pieces: for a buffer on the heap the JDK keeps a direct one as large. */
     private ByteBuffer read(long at, int length) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(length).order(ByteOrder.LITTLE_ENDIAN);
-        readFully(at, bytes);
+        ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+        for (int done = 0; done < length; done = bytes.limit()) {
+            readFully(at + done, bytes.limit(Math.min(done + CheckpointFormat.PIECE, length)));
+        }
         return bytes.flip();
     }
 
@@ -94,29 +114,9 @@ public final class CheckpointFile implements Closeable {
             throw damaged(path, at + CheckpointFormat.TRAILER_COMPRESSION, "compression " + compression + " is not known here");
         }
         long page = pageSize();
-        if (Long.bitCount(page) != 1 || page < 0 || page > 1 << 30 || regionSize() <= 0 || regionSize() % page != 0) {
+        if (Long.bitCount(page) != 1 || page < 0 || page > CheckpointFormat.LARGEST_PAGE || regionSize() <= 0 || regionSize() % page != 0) {
             throw damaged(path, at + CheckpointFormat.TRAILER_PAGE_SIZE, "a region of " + regionSize() + " bytes in pages of " + page
                     + " bytes does not exist");
-        }
-    }
-
-    private void checkIndex() throws IOException {
-        long regionEnd = 0;
-        long fileEnd = 0;
-        long longest = CheckpointFormat.longestRun(pageSize());
-        for (int i = 0; i < runs(); i++) {
-            boolean whole = offset(i) % pageSize() == 0 && length(i) % pageSize() == 0 && length(i) > 0 && length(i) <= longest;
-            boolean placed = isFull() ? offset(i) == regionEnd : offset(i) >= regionEnd;
-            boolean stored = stored(i) == 0 || stored(i) == length(i) || isCompressed() && stored(i) > 0 && stored(i) < length(i);
-            if (!whole || !placed || !stored || offset(i) > regionSize() - length(i) || fileOffset(i) != fileEnd
-                    || index.getInt(i * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_RESERVED) != 0) {
-                throw damaged(path, dataLength() + (long) i * CheckpointFormat.RUN_LENGTH, "run " + i + " of the index cannot be");
-            }
-            regionEnd = offset(i) + length(i);
-            fileEnd += stored(i);
-        }
-        if (fileEnd != dataLength() || isFull() && regionEnd != regionSize()) {
-            throw damaged(path, dataLength(), "the index leaves something out");
         }
     }
 
@@ -170,81 +170,58 @@ public final class CheckpointFile implements Closeable {
 
     /** {@return the file's size in bytes} */
     public long bytes() {
-        return dataLength() + index.capacity() + trailer.capacity();
+        return dataLength() + runs() * CheckpointFormat.RUN_LENGTH + trailer.capacity();
     }
 
-    public int runs() {
-        return index.capacity() / CheckpointFormat.RUN_LENGTH;
-    }
-
-    /** {@return where a run begins, in bytes from the region's start} */
-    public long offset(int run) {
-        return index.getLong(run * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_REGION_OFFSET);
-    }
-
-    /** {@return how many bytes of the region a run has} */
-    public int length(int run) {
-        return index.getInt(run * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_BYTES);
-    }
-
-    /** {@return how many bytes of the file a run has: 0 for zeros, less than its length if it is compressed} */
-    public int stored(int run) {
-        return index.getInt(run * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_STORED);
-    }
-
-    public long fileOffset(int run) {
-        return index.getLong(run * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_FILE_OFFSET);
-    }
-
-    /** {@return the CRC-32C of what the file has of a run} */
-    public int crc(int run) {
-        return index.getInt(run * CheckpointFormat.RUN_LENGTH + CheckpointFormat.RUN_CRC);
+    public long runs() {
+        return trailer.getLong(CheckpointFormat.TRAILER_RUNS);
     }
 
     /**
      * Reads the pages of a run, which are right if this returns.
      *
+     * @param index this file's
      * @param to a direct buffer, cleared; afterwards the pages remain in it
      * @throws IOException naming the file and the offset
      */
-    public void read(int run, ByteBuffer to) throws IOException {
-        to.clear().limit(length(run));
-        if (stored(run) == 0) {
+    public void read(CheckpointIndex index, int run, ByteBuffer to) throws IOException {
+        to.clear().limit(index.length(run));
+        if (index.stored(run) == 0) {
             while (to.remaining() >= Long.BYTES) {
                 to.putLong(0);
             }
-        } else if (stored(run) == length(run)) {
-            readFully(fileOffset(run), to);
-            checkRun(run, to.flip());
+        } else if (index.stored(run) == index.length(run)) {
+            readFully(index.fileOffset(run), to);
+            checkRun(index, run, to.flip());
         } else {
-            readCompressed(run, to);
+            readCompressed(index, run, to);
         }
         to.position(0);
     }
 
-    private void readCompressed(int run, ByteBuffer to) throws IOException {
+    private void readCompressed(CheckpointIndex index, int run, ByteBuffer to) throws IOException {
         if (zstandard == null) {
             zstandard = Zstandard.load();
             storedBytes = ByteBuffer.allocateDirect(CheckpointFormat.longestRun(pageSize()));
         }
-        storedBytes.clear().limit(stored(run));
-        readFully(fileOffset(run), storedBytes);
-        checkRun(run, storedBytes.flip());
+        storedBytes.clear().limit(index.stored(run));
+        readFully(index.fileOffset(run), storedBytes);
+        checkRun(index, run, storedBytes.flip());
         int length;
         try {
             length = zstandard.decompress(storedBytes, to);
         } catch (RuntimeException e) {
-            throw (IOException) damaged(path, fileOffset(run), "the pages cannot be decompressed: " + e.getMessage()).initCause(e);
+            throw (IOException) damaged(path, index.fileOffset(run), "the pages cannot be decompressed: " + e.getMessage()).initCause(e);
         }
-        if (length != length(run)) {
-            throw damaged(path, fileOffset(run), length + " bytes were decompressed where the index says " + length(run));
+        if (length != index.length(run)) {
+            throw damaged(path, index.fileOffset(run), length + " bytes were decompressed where the index says " + index.length(run));
         }
     }
 
-    private void checkRun(int run, ByteBuffer bytes) throws IOException {
-        if (CheckpointFormat.crc(bytes) != crc(run)) {
-            throw damaged(path, fileOffset(run), "the checksum of " + stored(run) + " bytes is wrong, which hold "
-                    + length(run) + " bytes of the region from offset " + offset(run) + " on");
+    private void checkRun(CheckpointIndex index, int run, ByteBuffer bytes) throws IOException {
+        if (CheckpointFormat.crc(bytes) != index.crc(run)) {
+            throw damaged(path, index.fileOffset(run), "the checksum of " + index.stored(run) + " bytes is wrong, which hold "
+                    + index.length(run) + " bytes of the region from offset " + index.offset(run) + " on");
         }
     }
 

@@ -54,10 +54,20 @@ final class CheckpointFormat {
     /** How many runs a file can have: an index that is one array. */
     static final int MOST_RUNS = (1 << 30) / RUN_LENGTH;
 
+    /** How much of an index is read or written at a time. */
+    static final int PIECE = 1 << 20;
+
+    /** Larger pages exist, and a run is one buffer. */
+    static final long LARGEST_PAGE = 1 << 30;
+
     private CheckpointFormat() {}
 
     /** {@return how long a run can be, in bytes} */
     static int longestRun(long pageSize) {
+        if (pageSize > LARGEST_PAGE) {
+            throw new IllegalArgumentException("a checkpoint has pages of at most " + LARGEST_PAGE + " bytes, the region has pages of "
+                    + pageSize);
+        }
         return Math.toIntExact(Math.max(LONGEST_RUN / pageSize, 1) * pageSize);
     }
 

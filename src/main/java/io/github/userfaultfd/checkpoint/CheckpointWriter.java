@@ -90,7 +90,11 @@ public final class CheckpointWriter implements Closeable {
         Zstandard.load().close();
     }
 
-    /** {@return how long a run can be, in bytes} */
+    /**
+     * {@return how long a run can be, in bytes}
+     *
+     * @throws IllegalArgumentException if a page is too large for one
+     */
     public static int longestRun(long pageSize) {
         return CheckpointFormat.longestRun(pageSize);
     }
@@ -148,6 +152,13 @@ public final class CheckpointWriter implements Closeable {
         }
     }
 
+    /** In pieces: for a buffer on the heap the JDK keeps a direct one as large. */
+    private void writeIndex(ByteBuffer all) throws IOException {
+        for (int done = 0; done < all.limit(); done += CheckpointFormat.PIECE) {
+            write(all.slice(done, Math.min(CheckpointFormat.PIECE, all.limit() - done)));
+        }
+    }
+
     /** Makes the checkpoint durable and only then known: when this returns, a crash at any instant leaves it there. */
     public void commit() throws IOException {
         ByteBuffer all = index.flip();
@@ -155,7 +166,7 @@ public final class CheckpointWriter implements Closeable {
                 .putLong(CheckpointFormat.TRAILER_RUNS, all.remaining() / CheckpointFormat.RUN_LENGTH)
                 .putInt(CheckpointFormat.TRAILER_INDEX_CRC, CheckpointFormat.crc(all));
         trailer.putInt(CheckpointFormat.TRAILER_CRC, CheckpointFormat.crc(trailer.slice(0, CheckpointFormat.TRAILER_CRC)));
-        write(all);
+        writeIndex(all);
         write(trailer);
         channel.force(true);
         boolean full = trailer.getLong(CheckpointFormat.TRAILER_BASE_NUMBER) == 0;

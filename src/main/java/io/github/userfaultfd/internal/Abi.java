@@ -127,7 +127,7 @@ public final class Abi {
     public static final int OPTION_ENGINE = 6;
     public static final int OPTION_THREADS = 7;
     public static final int OPTION_ON_FAILURE = 8;
-    public static final int OPTION_ALIAS = 9;
+    public static final int OPTION_MEMORY = 9;
     public static final int OPTION_LONGS = 10;
     public static final int ENGINE_INLINE = 0;
     public static final int ENGINE_THREAD = 1;
@@ -176,7 +176,8 @@ public final class Abi {
     public static final int WP_POPULATE = 7;
     public static final int WP_UNCHANGED = 8;
     public static final int WP_PAGER = 9;
-    public static final int WP_LONGS = 10;
+    public static final int WP_MEMORY = 10;
+    public static final int WP_LONGS = 11;
     // Native.snapshotStats (struct uffd_saved_stats).
     public static final int SAVED_MEMORY = 0;
     public static final int SAVED_SPILLED = 1;
@@ -185,7 +186,7 @@ public final class Abi {
     // Native.keeperStart: the longs that go in (struct uffd_keeper_options).
     public static final int KEEPER_FD = 0;
     public static final int KEEPER_ADDRESS = 1;
-    public static final int KEEPER_ALIAS = 2;
+    public static final int KEEPER_MEMORY = 2;
     public static final int KEEPER_LENGTH = 3;
     public static final int KEEPER_PAGE = 4;
     public static final int KEEPER_ARGUMENTS = 5;

@@ -38,6 +38,9 @@ public final class Native {
     /** Makes the next scan report a range, and protects it again. */
     public static native int dirtyMark(long dirty, long offset, long length);
 
+    /** Makes the next scan report a range. */
+    public static native int dirtyNote(long dirty, long offset, long length);
+
     /** Takes up to {@code capacity} ranges of {@link Abi#RANGE_LONGS} longs out of the last scan; how many. */
     public static native int dirtyRanges(long dirty, long ranges, int capacity);
 
@@ -95,6 +98,9 @@ public final class Native {
 
     /** Sets O_NONBLOCK, fcntl(2). */
     public static native int nonBlocking(int fd);
+
+    /** Lets a second mapping be touched, mprotect(2). */
+    public static native int openAlias(long address, long length);
 
     /** getpagesize(2). */
     public static native int pageSize();

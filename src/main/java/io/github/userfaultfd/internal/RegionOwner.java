@@ -36,6 +36,9 @@ public final class RegionOwner implements Runnable {
     private final ReadWriteLock pages = new ReentrantReadWriteLock();
     private final Object startLock = new Object();
     private volatile WeakReference<Object> region = new WeakReference<>(null);
+    private volatile long image;
+    private boolean aliasIsOpen;
+    private boolean givenUp;
     private Service service;
     private Service beside;
     private Runnable leftover = () -> { };
@@ -110,6 +113,16 @@ public final class RegionOwner implements Runnable {
         }
     }
 
+    /** Notes which image the region holds from now on, for as long as nobody writes to it; 0 for none that is known. */
+    public void holds(long imageId) {
+        image = imageId;
+    }
+
+    /** {@return the image that it held last} */
+    public long image() {
+        return image;
+    }
+
     /** Makes a service. */
     public interface Start<T> {
         /** {@return the service, running} */
@@ -173,6 +186,25 @@ public final class RegionOwner implements Runnable {
 
     /** {@return the address of a second mapping of the same pages, 0 without one} */
     public long alias() {
+        return alias;
+    }
+
+    /**
+     * {@return the address of the second mapping, which may be touched from now on}
+     *
+     * @throws IllegalStateException if somebody brings the pages: one that is touched there before it was brought would be zeros
+     */
+    public synchronized long openAlias() {
+        if (service != null && service.bringsPages()) {
+            throw new IllegalStateException("the pages of the memory region at 0x" + Long.toHexString(address) + " are brought by "
+                    + service + ": one that is touched through the second mapping before would be zeros");
+        }
+        int failed = aliasIsOpen ? 0 : Native.openAlias(alias, length);
+        if (failed < 0) {
+            throw new IllegalStateException("the second mapping of the memory region at 0x" + Long.toHexString(address)
+                    + " cannot be opened: " + Errno.name(-failed));
+        }
+        aliasIsOpen = true;
         return alias;
     }
 
@@ -244,11 +276,18 @@ public final class RegionOwner implements Runnable {
         if (uses.isClosed()) {
             throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address) + " is closed");
         }
+        if (givenUp) {
+            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address)
+                    + " was given up, with the pages that were missing (Close.DETACH): make a new one");
+        }
         if (service != null) {
             throw new IllegalStateException("the faults of the memory region at 0x" + Long.toHexString(address)
                     + " are resolved by " + service + " already; close that first");
         }
         service = by;
+        if (by.bringsPages()) {
+            image = 0;
+        }
     }
 
     /**
@@ -311,6 +350,11 @@ public final class RegionOwner implements Runnable {
     public synchronized void unclaim(Runnable freesWhatIsLeft) {
         service = null;
         leftover = freesWhatIsLeft;
+    }
+
+    /** Notes that the region's memory is gone, though its addresses are still taken. */
+    public synchronized void giveUp() {
+        givenUp = true;
     }
 
     /** Notes that a claim came to nothing. */

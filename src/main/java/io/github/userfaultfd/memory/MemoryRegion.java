@@ -61,7 +61,8 @@ public final class MemoryRegion implements AutoCloseable {
 
     /**
      * Maps shared memory, memfd_create(2), twice: the second mapping of the same pages ({@link #aliasAddress}) is for whoever
-     * makes them. A userfaultfd on this region sees nothing of accesses through the second one.
+     * makes them. A userfaultfd on this region sees nothing of accesses through the second one, and a page that is missing becomes
+     * zeros when it is touched there.
      *
      * @param bytes how much, rounded up to whole pages
      * @return the region
@@ -131,16 +132,27 @@ public final class MemoryRegion implements AutoCloseable {
     /**
      * {@return the address of the second mapping of the same pages}
      *
+     * <p>From the first call of this or of {@link #asAliasByteBuffer} on the second mapping can be touched, and a missing page that is
+     * touched there becomes zeros and is not missing any more: by a thread, by mlockall(2), or by whoever reads the process's memory.
+     * Forked children do not have it, and core dumps leave it out.
+     *
      * @throws UnsupportedOperationException if the region is not {@link #shared}
+     * @throws IllegalStateException if a pager brings the region's pages
      */
     public long aliasAddress() {
         requireShared("aliasAddress");
-        requireOpen();
-        return owner.alias();
+        owner.enter();
+        try {
+            return owner.openAlias();
+        } finally {
+            owner.exit();
+        }
     }
 
     /**
      * {@return the descriptor of the memfd below a {@link #shared} region, which the region closes}
+     *
+     * <p>For a userfaultfd a page that is written to the memfd, or touched in another mapping of it, is there.
      *
      * @throws UnsupportedOperationException if the region is not {@link #shared}
      */
@@ -184,20 +196,21 @@ public final class MemoryRegion implements AutoCloseable {
     }
 
     /**
-     * A buffer over a part of the second mapping of a {@link #shared} region.
+     * A buffer over a part of the second mapping of a {@link #shared} region, with what {@link #aliasAddress} says of missing pages.
      *
      * @param offset where it begins
      * @param length its capacity
      * @return a direct buffer
      * @throws IndexOutOfBoundsException if the part is not inside the region
      * @throws UnsupportedOperationException if the region is not {@link #shared}
+     * @throws IllegalStateException if a pager brings the region's pages
      */
     public ByteBuffer asAliasByteBuffer(long offset, int length) {
         requireShared("asAliasByteBuffer");
         Ranges.checkInside("asAliasByteBuffer", offset, length, size());
         owner.enter();
         try {
-            return master(owner.alias() + offset, length).slice().order(ByteOrder.nativeOrder());
+            return master(owner.openAlias() + offset, length).slice().order(ByteOrder.nativeOrder());
         } finally {
             owner.exit();
         }
@@ -242,6 +255,7 @@ public final class MemoryRegion implements AutoCloseable {
     public void fetch(long offset, long length) throws IOException {
         Ranges.checkInside("fetch", offset, length, size());
         if (length == 0) {
+            requireOpen();
             return;
         }
         long page = pageSize();

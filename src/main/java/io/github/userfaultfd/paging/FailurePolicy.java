@@ -10,7 +10,8 @@ public enum FailurePolicy {
     ABORT,
 
     /**
-     * The page reads as {@link #PATTERN}, the failure is kept and given to a listener, and {@link Pager#check}, {@code fetch},
+     * The page reads as {@link #PATTERN} (one whose file is cut short in the very moment when it is copied: as the file went, and then
+     * zeros), the failure is kept and given to a listener, and {@link Pager#check}, {@code fetch},
      * {@code prefetch} and {@code close} throw. For those who would rather go on, and who check.
      */
     FILL;

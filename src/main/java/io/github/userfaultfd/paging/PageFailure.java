@@ -4,7 +4,7 @@ package io.github.userfaultfd.paging;
 import io.github.userfaultfd.internal.Errno;
 
 /**
- * A page that was touched, could not be filled, and reads as {@link FailurePolicy#PATTERN}.
+ * A page that could not be filled, and is not what the source has: it reads as {@link FailurePolicy#FILL} says.
  *
  * @param offset where it begins, in bytes from the region's start
  * @param length in bytes

@@ -18,7 +18,8 @@ import java.util.Objects;
 
 /**
  * Where the pages of a region come from: the byte at an offset of the region is the byte at the same offset of the source. A
- * source only describes; it can serve several pagers. It has to reach into the region's last page, whose rest reads as zeros.
+ * source only describes; it can serve several pagers. It has to reach into the region's last page, whose rest reads as zeros; memory
+ * has to cover that page too.
  */
 public abstract sealed class PageSource {
     private static final int LONGEST_PLACE = 4200; // PATH_MAX, and a number
@@ -85,12 +86,15 @@ public abstract sealed class PageSource {
         return new Zeros();
     }
 
+    /** A source that is open: its native handle, and the {@link RegionOwner#holds image} that it is of. */
+    record Opened(long handle, long image) {}
+
     /**
      * Opens the source for a region.
      *
-     * @return the native handle
+     * @return the native handle, and which image it is of
      */
-    abstract long open(long regionLength, long regionPage) throws IOException;
+    abstract Opened open(long regionLength, long regionPage) throws IOException;
 
     /** {@return whether it is memory that shares bytes with a range} */
     boolean reads(long address, long length) {
@@ -111,11 +115,11 @@ public abstract sealed class PageSource {
         }
     }
 
-    private static long opened(String what, long result) throws UffdException {
+    private static Opened opened(String what, long result) throws UffdException {
         if (result < 0) {
             throw new UffdException("open", (int) -result, "the source " + what);
         }
-        return result;
+        return new Opened(result, 0);
     }
 
     private static final class OfFile extends PageSource {
@@ -130,7 +134,7 @@ public abstract sealed class PageSource {
         }
 
         @Override
-        long open(long regionLength, long regionPage) throws IOException {
+        Opened open(long regionLength, long regionPage) throws IOException {
             Path file = path.toRealPath();
             if (!Files.isRegularFile(file)) {
                 throw new IllegalArgumentException("the source " + file + " is not a regular file");
@@ -166,7 +170,7 @@ public abstract sealed class PageSource {
         }
 
         @Override
-        long open(long regionLength, long regionPage) throws IOException {
+        Opened open(long regionLength, long regionPage) throws IOException {
             // UFFDIO_COPY reads whole pages of the region's size.
             if (length < regionLength) {
                 throw new IllegalArgumentException("the source " + this + " is shorter than the region of " + regionLength
@@ -202,8 +206,9 @@ public abstract sealed class PageSource {
         }
 
         @Override
-        long open(long regionLength, long regionPage) throws IOException {
-            return CheckpointChain.openSource(directory, regionLength, regionPage);
+        Opened open(long regionLength, long regionPage) throws IOException {
+            CheckpointChain.Source source = CheckpointChain.openSource(directory, regionLength, regionPage);
+            return new Opened(source.handle(), source.id());
         }
 
         @Override
@@ -214,7 +219,7 @@ public abstract sealed class PageSource {
 
     private static final class Zeros extends PageSource {
         @Override
-        long open(long regionLength, long regionPage) throws IOException {
+        Opened open(long regionLength, long regionPage) throws IOException {
             return opened(toString(), Native.sourceMemory(0, regionLength));
         }
 

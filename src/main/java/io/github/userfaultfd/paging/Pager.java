@@ -134,7 +134,7 @@ public final class Pager implements AutoCloseable {
         this.failureListener = options.failureListener;
         owner.enter();
         Uffd openUffd = null;
-        long openSource = 0;
+        PageSource.Opened openSource = null;
         long result = 0;
         try {
             owner.claim(new Service());
@@ -142,7 +142,7 @@ public final class Pager implements AutoCloseable {
                 owner.refuseIfRead();
                 openSource = source.open(owner.length(), owner.pageSize());
                 openUffd = open(options, engine);
-                result = nativeOptions(options, openUffd, openSource).pass(Native::pagerStart);
+                result = nativeOptions(options, openUffd, openSource.handle()).pass(Native::pagerStart);
                 if (result < 0) {
                     throw refused((int) -result);
                 }
@@ -152,14 +152,15 @@ public final class Pager implements AutoCloseable {
                     if (openUffd != null) {
                         openUffd.close();
                     }
-                    if (openSource != 0) {
-                        Native.sourceFree(openSource);
+                    if (openSource != null) {
+                        Native.sourceFree(openSource.handle());
                     }
                 }
             }
             handle = result;
             uffd = openUffd;
-            sourceHandle = openSource;
+            sourceHandle = openSource.handle();
+            owner.holds(openSource.image());
             owner.freeLeftover();
         } finally {
             owner.exit();
@@ -188,7 +189,7 @@ public final class Pager implements AutoCloseable {
                 .set(Abi.OPTION_AROUND, options.around)
                 .set(Abi.OPTION_ENGINE, engine == FaultEngine.INLINE ? Abi.ENGINE_INLINE : Abi.ENGINE_THREAD)
                 .set(Abi.OPTION_THREADS, options.threads)
-                .set(Abi.OPTION_ALIAS, owner.alias())
+                .set(Abi.OPTION_MEMORY, owner.memoryFd())
                 .set(Abi.OPTION_ON_FAILURE, options.failurePolicy == FailurePolicy.FILL ? Abi.FAILURE_FILL : Abi.FAILURE_ABORT);
     }
 
@@ -233,15 +234,15 @@ public final class Pager implements AutoCloseable {
      */
     public void prefetch(long offset, long length) throws IOException {
         Ranges.checkInside("prefetch", offset, length, owner.length());
-        if (length > 0) {
-            long page = owner.pageSize();
-            long from = offset / page * page;
-            enter();
-            try {
+        enter();
+        try {
+            if (length > 0) {
+                long page = owner.pageSize();
+                long from = offset / page * page;
                 fill("prefetch", from, (offset + length + page - 1) / page * page - from);
-            } finally {
-                uses.release();
             }
+        } finally {
+            uses.release();
         }
     }
 
@@ -283,7 +284,7 @@ public final class Pager implements AutoCloseable {
     private UffdException failed(String operation, PageFailure first) {
         return new UffdException(operation, first.errno(), "of the pager of the region " + text(),
                 "the page at offset " + first.offset() + " could not be filled from " + source.place(sourceHandle, first.offset())
-                        + " when it was touched and reads as the failure pattern; it may not be the only one");
+                        + " and reads as the failure pattern, or as far as its file went while it was copied; it may not be the only one");
     }
 
     /** The first failed page from an offset on. The caller holds a use. */
@@ -418,6 +419,9 @@ public final class Pager implements AutoCloseable {
             uffd.close();
             Native.sourceFree(sourceHandle);
             owner.unclaim(() -> Native.pagerFree(handle));
+            if (how == Close.DETACH) {
+                owner.giveUp();
+            }
             PagerEvents.closed(this, last);
         } finally {
             owner.pages().writeLock().unlock();

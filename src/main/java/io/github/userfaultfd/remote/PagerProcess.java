@@ -118,7 +118,7 @@ public final class PagerProcess implements AutoCloseable {
         Scratch wanted = new Scratch(Abi.KEEPER_LONGS)
                 .set(Abi.KEEPER_FD, fd)
                 .set(Abi.KEEPER_ADDRESS, owner.address())
-                .set(Abi.KEEPER_ALIAS, owner.alias())
+                .set(Abi.KEEPER_MEMORY, owner.memoryFd())
                 .set(Abi.KEEPER_LENGTH, owner.length())
                 .set(Abi.KEEPER_PAGE, owner.pageSize())
                 .set(Abi.KEEPER_ARGUMENTS, Native.directAddress(direct))

@@ -145,7 +145,8 @@ public final class PagerProcessBuilder {
      * use the region's memory meanwhile: nobody can for a moment, and a thread that tries gets SIGSEGV.
      *
      * @return when the child serves
-     * @throws IOException if the kernel refuses, or the child ends or does not serve in time; the region is empty then
+     * @throws IOException if the kernel refuses, or the child ends or does not serve in time; the region is empty then (before
+     *     Linux 5.18 one of huge pages may be gone instead: an access raises SIGBUS)
      * @throws IllegalStateException if somebody resolves the region's faults already, or it is closed
      */
     public PagerProcess start() throws IOException {

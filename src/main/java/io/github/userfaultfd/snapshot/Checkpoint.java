@@ -5,6 +5,7 @@ import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.checkpoint.CheckpointChain;
 import io.github.userfaultfd.checkpoint.CheckpointDirectory;
 import io.github.userfaultfd.checkpoint.CheckpointFile;
+import io.github.userfaultfd.checkpoint.CheckpointIndex;
 import io.github.userfaultfd.checkpoint.CheckpointWriter;
 import io.github.userfaultfd.internal.RegionOwner;
 import io.github.userfaultfd.memory.MemoryRegion;
@@ -45,6 +46,7 @@ public final class Checkpoint implements AutoCloseable {
 
     private final CheckpointDirectory directory;
     private final Snapshotter snapshotter;
+    private final RegionOwner owner;
     private final long regionSize;
     private final long pageSize;
     private final boolean compress;
@@ -60,7 +62,7 @@ public final class Checkpoint implements AutoCloseable {
     private boolean closed;
 
     Checkpoint(CheckpointBuilder options) throws IOException {
-        RegionOwner owner = options.snapshots.owner;
+        owner = options.snapshots.owner;
         regionSize = owner.length();
         pageSize = owner.pageSize();
         compress = options.compression == Compression.ZSTD;
@@ -100,8 +102,9 @@ public final class Checkpoint implements AutoCloseable {
 
     /**
      * Like {@link #of(MemoryRegion, Path)}, with the options of the snapshots. One of them has a meaning here:
-     * {@link SnapshotterBuilder#startUnchanged} says that the region holds what the directory's newest checkpoint does, as it does when
-     * it was just restored, so that the first save can be an increment.
+     * {@link SnapshotterBuilder#startUnchanged} says that nobody has written to the region since it was restored from the directory or
+     * saved there, so that the first save can be an increment. It is a full one nevertheless if what the region holds is not the
+     * directory's newest checkpoint any more, because somebody else has saved one meanwhile.
      *
      * @param snapshots says what to save, and how much memory that may take meanwhile; not started
      * @param directory where to, an existing directory; what other files it has is left alone
@@ -120,7 +123,8 @@ public final class Checkpoint implements AutoCloseable {
             chain.checkFits(regionSize, pageSize);
             number = chain.newest().number();
             directory.deleteBelow(chain.files().getFirst().number());
-            if (goOn) {
+            // Somebody else may have saved since the region was restored.
+            if (goOn && chain.newest().id() == owner.image()) {
                 base = new CheckpointWriter.Base(number, chain.newest().id());
                 increments = chain.files().size() - 1;
                 fullBytes = chain.files().getFirst().bytes();
@@ -190,6 +194,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         number++;
         base = new CheckpointWriter.Base(number, id);
+        owner.holds(id);
         increments = full ? 0 : increments + 1;
         incrementBytes = full ? 0 : incrementBytes + writer.bytes();
         if (full) {
@@ -260,26 +265,39 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Fills a region with a directory's newest checkpoint. Everything is checked on the way.
+     * Fills a region with a directory's newest checkpoint. Everything is checked on the way. What is zero in the checkpoint takes no
+     * memory afterwards.
      *
      * @param directory where the checkpoints are
      * @param region of the size and the page size of the one that was saved; its content is replaced
      * @return the checkpoint's number
      * @throws NoSuchFileException if the directory has no checkpoint, or a file of the newest one is missing
      * @throws UffdException EBADMSG: a file is damaged; the message names it and the offset. The region is as before then, or all zeros if
-     *     it is a page that is damaged; it never has a part of the checkpoint. If the file is the newest one, deleting that makes the
-     *     checkpoint before it the newest
+     *     it is a page that is damaged; it never has a part of the checkpoint. If the file is the newest one and an increment, deleting
+     *     that makes the checkpoint before it the newest
      * @throws IllegalArgumentException if the region has another size or page size
+     * @throws IllegalStateException if a pager brings the region's pages
      */
     public static long restore(Path directory, MemoryRegion region) throws IOException {
         try (CheckpointChain chain = CheckpointChain.open(directory)) {
             chain.checkFits(region.size(), region.pageSize());
+            RegionOwner owner = RegionOwner.of(region, region.address());
+            RegionOwner.Service service = owner.startedService();
+            if (service != null && service.bringsPages()) {
+                throw new IllegalStateException("the pages of " + region + " are brought by " + service + "; close that first");
+            }
+            owner.holds(0);
+            empty(region);
+            boolean filled = false;
             try {
                 read(chain, region);
-            } catch (IOException | RuntimeException | Error e) {
-                empty(region, e);
-                throw e;
+                filled = true;
+            } finally {
+                if (!filled) {
+                    empty(region);
+                }
             }
+            owner.holds(chain.newest().id());
             return chain.newest().number();
         }
     }
@@ -313,21 +331,25 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    /** File after file, so that each is read from front to end; later pages replace those before. */
+    /** File after file, so that each is read from front to end; later pages replace those before. The region is all zeros before. */
     private static void read(CheckpointChain chain, @Nullable MemoryRegion region) throws IOException {
         int longest = CheckpointWriter.longestRun(chain.newest().pageSize());
         ByteBuffer pages = ByteBuffer.allocateDirect(longest);
         for (CheckpointFile file : chain.files()) {
-            for (int run = 0; run < file.runs(); run++) {
-                file.read(run, pages);
+            CheckpointIndex index = file.index();
+            for (int run = 0; run < index.runs(); run++) {
+                if (file.isFull() && index.stored(run) == 0) {
+                    continue;
+                }
+                file.read(index, run, pages);
                 if (region != null) {
-                    region.asByteBuffer(file.offset(run), file.length(run)).put(pages);
+                    region.asByteBuffer(index.offset(run), index.length(run)).put(pages);
                 }
             }
         }
     }
 
-    private static void empty(MemoryRegion region, Throwable why) {
+    private static void empty(MemoryRegion region) {
         try {
             if (RegionOwner.of(region, region.address()).memoryFd() >= 0) {
                 region.punchHole(0, region.size());
@@ -335,8 +357,7 @@ public final class Checkpoint implements AutoCloseable {
                 region.discard(0, region.size());
             }
         } catch (UffdException e) {
-            // Kernels before 5.18 take no huge pages away.
-            why.addSuppressed(e);
+            // Kernels before 5.18 take no huge pages away, and none takes pages that are locked (EINVAL).
             ByteBuffer zeros = ByteBuffer.allocateDirect(Math.toIntExact(region.pageSize()));
             for (long at = 0; at < region.size(); at += region.pageSize()) {
                 region.asByteBuffer(at, zeros.capacity()).put(zeros.clear());

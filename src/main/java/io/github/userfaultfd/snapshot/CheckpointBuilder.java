@@ -53,7 +53,7 @@ public final class CheckpointBuilder {
      * @throws IllegalStateException if another series writes to the directory, in this process or another; if somebody resolves the
      *     region's faults already, or it is closed; if the library that compresses is missing
      * @throws IllegalArgumentException if the directory has checkpoints of a region of another size or page size, or the region
-     *     has more than 33554432 runs: 2 TiB of pages of up to 64 KiB
+     *     has more than 33554432 runs: 2 TiB of pages of up to 64 KiB; or pages of more than 1 GiB
      */
     public Checkpoint open() throws IOException {
         return new Checkpoint(this);

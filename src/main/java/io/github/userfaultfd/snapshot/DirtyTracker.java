@@ -37,9 +37,10 @@ import org.jspecify.annotations.Nullable;
  * page size. Reported without having been written: pages that {@link MemoryRegion#discard} or {@link MemoryRegion#punchHole}
  * took away, of a region with a pager those that two threads touched for the first time at the same moment, and all of a range whose
  * scan failed. <b>Not seen</b> are writes that go around the mapping: through a region's second mapping, write(2) to its memfd, or
- * buffers registered with io_uring.
- * On kernels before 6.7, pages are told by the region's page size, and system calls that write to the region, such as
- * {@code FileChannel.read} into one of its buffers, fail with EFAULT on a page that was not written since the last collect.
+ * buffers registered with io_uring; and, without {@link #prepareWrite}, what direct I/O brings after a collect that began while it was
+ * under way. On kernels before 6.7, pages are told by the region's page size, and system calls that write to the region, such as
+ * {@code FileChannel.read} into one of its buffers, need {@link #prepareWrite}: without it they fail with EFAULT on a page that was
+ * not written since the last collect.
  *
  * <p>A region that a {@code Pager} with engine INLINE fills can be tracked too, as on older kernels: start the pager first and close it
  * last. Methods can be called from any
@@ -59,6 +60,7 @@ public final class DirtyTracker implements AutoCloseable {
     private long handle;
     /** Made once: a steady loop allocates nothing, however it is compiled. */
     private final LongUnaryOperator takeRanges = this::takeRanges;
+    private final WriteWindows windows = new WriteWindows(this);
     /** Who has a scan under way, null if nobody does. */
     private @Nullable Thread scanner;
 
@@ -231,6 +233,33 @@ public final class DirtyTracker implements AutoCloseable {
         return sum[0];
     }
 
+    /**
+     * Makes a range ready for a system call that writes to it. Needed where the library takes note (before Linux 6.7, or with a
+     * pager), because such calls fail with EFAULT on a page that was not written since the last collect; there a collect waits until
+     * no window is open. Needed everywhere for direct I/O (O_DIRECT, {@code ExtendedOpenOption.DIRECT}) and whatever else writes to
+     * pages that it pinned before: the kernel takes note when it pins them, and the bytes come later.
+     *
+     * <pre>{@code
+     * try (WriteWindow window = tracker.prepareWrite(offset, length)) {
+     *     channel.read(region.asByteBuffer(offset, length));
+     * }
+     * }</pre>
+     *
+     * @param offset where the range begins, in bytes from the region's start
+     * @param length in bytes
+     * @return closed when the system call is over; the next collect reports the range then, written or not
+     * @throws UffdException if the kernel refuses
+     * @throws IOException if the region is paged and a page cannot be had
+     */
+    public synchronized WriteWindow prepareWrite(long offset, long length) throws IOException {
+        Ranges.checkInside("prepareWrite", offset, length, owner.length());
+        requireOpen();
+        if (protect != null) {
+            protect.prepareWrite(offset, length);
+        }
+        return windows.open(() -> note(offset, length));
+    }
+
     private void check(String operation, long offset, long length) {
         Ranges.checkPages(operation, "offset", offset, length, owner.pageSize());
         Ranges.checkInside(operation, offset, length, owner.length());
@@ -256,7 +285,7 @@ public final class DirtyTracker implements AutoCloseable {
             throw new IllegalStateException("a consumer cannot ask the tracker that it is called by: " + this);
         }
         boolean interrupted = false;
-        while (scanner != null) {
+        while (scanner != null || rearm && protect != null && handle != 0 && windows.isAnyOpen()) {
             try {
                 wait();
             } catch (InterruptedException e) {
@@ -294,8 +323,14 @@ public final class DirtyTracker implements AutoCloseable {
         } finally {
             for (; given < count; given++) {
                 int at = given * Abi.RANGE_LONGS;
-                mark(ranges.get(at + Abi.RANGE_OFFSET), ranges.get(at + Abi.RANGE_LENGTH));
+                note(ranges.get(at + Abi.RANGE_OFFSET), ranges.get(at + Abi.RANGE_LENGTH));
             }
+        }
+    }
+
+    private synchronized void note(long offset, long length) {
+        if (handle != 0 && length > 0) {
+            Native.dirtyNote(handle, offset, length);
         }
     }
 
@@ -329,6 +364,7 @@ public final class DirtyTracker implements AutoCloseable {
         if (handle != 0) {
             Native.dirtyStop(handle);
             handle = 0;
+            notifyAll();
             if (protect != null) {
                 protect.close();
             }

@@ -30,7 +30,9 @@ import org.jspecify.annotations.Nullable;
  * microseconds for the first write to a page after a begin, and nothing afterwards; reads cost nothing ever.
  *
  * <p><b>System calls that write into the region</b>, such as {@code FileChannel.read} into one of its buffers, fail with EFAULT on a
- * protected page: {@link #prepareWrite} first. <b>Not seen</b> are writes that go around the mapping: through a region's second
+ * protected page: {@link #prepareWrite} first. Without it direct I/O (O_DIRECT, {@code ExtendedOpenOption.DIRECT}) into pages that
+ * happen to be open does not fail, and what arrives after a begin is <b>in that image and not among the changes</b>.
+ * <b>Not seen</b> are writes that go around the mapping: through a region's second
  * mapping, write(2) to its memfd, or buffers registered with io_uring. The kernel's merging of same pages (KSM) is ended for the
  * region, because it takes the protection away ({@code replace_page}, mm/ksm.c): nobody may ask for it again meanwhile, by madvise(2)
  * or {@code PR_SET_MEMORY_MERGE}.
@@ -45,7 +47,7 @@ public final class Snapshotter implements AutoCloseable {
     private final RegionOwner owner;
     private final WriteProtect protect;
     private volatile @Nullable LiveSnapshot current;
-    private int windows;
+    private final WriteWindows windows = new WriteWindows(this);
 
     private final class Service implements RegionOwner.Service {
         @Override
@@ -108,7 +110,7 @@ public final class Snapshotter implements AutoCloseable {
     }
 
     synchronized LiveSnapshot begin(Runnable atEnd) throws IOException {
-        while (windows > 0) {
+        while (windows.isAnyOpen()) {
             requireOpen();
             try {
                 wait();
@@ -155,33 +157,8 @@ public final class Snapshotter implements AutoCloseable {
     public synchronized WriteWindow prepareWrite(long offset, long length) throws IOException {
         Ranges.checkInside("prepareWrite", offset, length, owner.length());
         requireOpen();
-        if (length > 0) {
-            long page = owner.pageSize();
-            long from = offset / page * page;
-            long whole = (offset + length + page - 1) / page * page - from;
-            protect.fill(from, whole);
-            int failed = protect.open(from, whole);
-            if (failed < 0) {
-                throw new UffdException("prepareWrite", -failed, "at offset " + offset + ", " + length + " bytes of " + text());
-            }
-        }
-        windows++;
-        return new Window();
-    }
-
-    private final class Window implements WriteWindow {
-        private boolean closed;
-
-        @Override
-        public void close() {
-            synchronized (Snapshotter.this) {
-                if (!closed) {
-                    closed = true;
-                    windows--;
-                    Snapshotter.this.notifyAll();
-                }
-            }
-        }
+        protect.prepareWrite(offset, length);
+        return windows.open(() -> { });
     }
 
     /** The snapshot is over. */

@@ -59,6 +59,7 @@ final class WriteProtect {
                         .set(Abi.WP_POPULATE, open != null && owner.kind() != Abi.MEMORY_SHARED && !protectsUnpopulated ? 1 : 0)
                         .set(Abi.WP_UNCHANGED, options.startUnchanged ? 1 : 0)
                         .set(Abi.WP_PAGER, pager == null ? 0 : pager.pager())
+                        .set(Abi.WP_MEMORY, owner.memoryFd())
                         .pass(Native::wpStart);
                 if (result < 0) {
                     throw refused((int) -result);
@@ -142,10 +143,20 @@ final class WriteProtect {
         }
     }
 
-    /** Puts every page of a range in place, if somebody brings the region's pages. */
-    void fill(long offset, long length) throws IOException {
-        if (pager != null) {
-            pager.fill(offset, length);
+    /** Has every page of a range in place, saved and open, so that a system call can write to it. */
+    void prepareWrite(long offset, long length) throws IOException {
+        if (length > 0) {
+            long page = owner.pageSize();
+            long from = offset / page * page;
+            long whole = (offset + length + page - 1) / page * page - from;
+            if (pager != null) {
+                pager.fill(from, whole);
+            }
+            int failed = open(from, whole);
+            if (failed < 0) {
+                throw new UffdException("prepareWrite", -failed, "at offset " + offset + ", " + length + " bytes of the region "
+                        + Ranges.text(owner.address(), owner.length()));
+            }
         }
     }
 

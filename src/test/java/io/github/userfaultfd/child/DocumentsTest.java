@@ -116,6 +116,7 @@ class DocumentsTest {
                 List<RemoteMapping> mappings;
                 PageLoader loader;
                 Snapshotter snapshotter;
+                DirtyTracker tracker;
                 abstract void save(Object from, long offset, long length);
                 void run() throws Exception {
             SNIPPET

@@ -133,7 +133,8 @@ class MemoryRegionTest {
         region.close();
         ProcessState.assertDescriptors(descriptors);
         for (Executable call : new Executable[] {() -> region.asByteBuffer(0, 1), () -> region.fetch(0, 1),
-            () -> region.discard(0, PAGE), () -> region.residentPages(0, PAGE), region::memoryFd, region::aliasAddress}) {
+            () -> region.discard(0, PAGE), () -> region.residentPages(0, PAGE), region::memoryFd, region::aliasAddress,
+            () -> region.fetch(0, 0)}) {
             assertThrows(IllegalStateException.class, call);
         }
         assertTrue(region.toString().contains("closed"));

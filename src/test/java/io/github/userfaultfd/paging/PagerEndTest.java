@@ -2,6 +2,7 @@
 package io.github.userfaultfd.paging;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -30,6 +31,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -80,11 +82,25 @@ class PagerEndTest {
             PageSource alias = PageSource.memory(paged.aliasAddress(), paged.size());
             Pager first = Pager.of(paged, PageSource.file(file)).start();
             assertThrows(IllegalArgumentException.class, () -> Pager.of(other, alias).start());
+            assertTrue(assertThrows(IllegalStateException.class, paged::aliasAddress).getMessage().contains(first.toString()));
+            assertThrows(IllegalStateException.class, () -> paged.asAliasByteBuffer(0, PAGE));
             first.close();
             Pager second = Pager.of(other, alias).start();
             assertThrows(IllegalStateException.class, () -> Pager.of(paged, PageSource.zeros()).start());
             assertEquals(SEVEN, other.asByteBuffer(5L * PAGE, 1).get(0));
             second.close();
+        }
+    }
+
+    @Test
+    void aRegionThatWasGivenUpGetsNoOtherPager() throws Exception {
+        Path file = sevens(8 * PAGE);
+        try (MemoryRegion region = MemoryRegion.anonymous(8L * PAGE)) {
+            Pager.of(region, PageSource.file(file)).onClose(Close.DETACH).start().close();
+            for (Executable start : new Executable[] {() -> Pager.of(region, PageSource.file(file)).start(),
+                () -> Snapshotter.of(region).start(), () -> DirtyTracker.start(region)}) {
+                assertTrue(assertThrows(IllegalStateException.class, start).getMessage().contains("was given up"));
+            }
         }
     }
 
@@ -165,11 +181,13 @@ class PagerEndTest {
                         Pager pager = Pager.of(region, PageSource.file(file)).onFailure(FailurePolicy.FILL).onClose(Close.DETACH).start()) {
                     int ahead = 1 + random.nextInt(Math.min(60, pages / 2));
                     int last = ahead + random.nextInt(pages - ahead);
-                    CompletableFuture<Void> filling = CompletableFuture.runAsync(() -> {
+                    CompletableFuture<Boolean> filling = CompletableFuture.supplyAsync(() -> {
                         try {
                             pager.prefetch(0, region.size());
+                            return true;
                         } catch (IOException e) {
-                            assertTrue(e.getMessage().contains("EFAULT"), e.getMessage()); // the cut came first
+                            assertTrue(e.getMessage().contains("EFAULT"), e.getMessage());
+                            return false;
                         }
                     });
                     // Shortly before the copy gets there.
@@ -177,12 +195,13 @@ class PagerEndTest {
                         Thread.onSpinWait();
                     }
                     channel.truncate((long) last * PAGE + 1);
-                    filling.join();
+                    boolean filled = filling.join();
                     sevens(LARGE);
                     boolean good = true;
                     try {
                         pager.check();
                     } catch (UffdException e) {
+                        assertFalse(filled, "prefetch returned, and " + e.getMessage());
                         good = false;
                         noticed++;
                     }

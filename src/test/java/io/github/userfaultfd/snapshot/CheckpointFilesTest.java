@@ -11,6 +11,7 @@ import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.checkpoint.CheckpointDirectory;
 import io.github.userfaultfd.checkpoint.CheckpointFile;
+import io.github.userfaultfd.checkpoint.CheckpointIndex;
 import io.github.userfaultfd.checkpoint.CheckpointWriter;
 import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Ranges;
@@ -252,11 +253,12 @@ class CheckpointFilesTest {
     private static long partOf(Path path, long position) throws IOException {
         try (CheckpointFile file = CheckpointFile.open(path)) {
             long at = 0;
-            for (int run = 0; run < file.runs(); run++) {
-                if (position < file.fileOffset(run) + file.stored(run)) { // a run is named by its begin
-                    return file.fileOffset(run);
+            CheckpointIndex index = file.index();
+            for (int run = 0; run < index.runs(); run++) {
+                if (position < index.fileOffset(run) + index.stored(run)) { // a run is named by its begin
+                    return index.fileOffset(run);
                 }
-                at = file.fileOffset(run) + file.stored(run);
+                at = index.fileOffset(run) + index.stored(run);
             }
             return at;
         }

@@ -236,6 +236,129 @@ class CheckpointTest {
         }
     }
 
+    /** Somebody restored, the other one saved once more, and only then the first goes on: its region is not what the newest file has. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void goesOnWithAFullOneAfterSomebodyElseSaved(boolean lazily) throws Exception {
+        try (MemoryRegion one = MemoryRegion.anonymous(50L * PAGE); MemoryRegion two = MemoryRegion.anonymous(one.size())) {
+            try (Checkpoint checkpoint = Checkpoint.of(one, directory).open()) {
+                scribble(one, 500);
+                checkpoint.save();
+                if (lazily) {
+                    Pager.of(two, PageSource.checkpoint(directory)).start();
+                } else {
+                    Checkpoint.restore(directory, two);
+                }
+                one.asByteBuffer(0, 1).put(0, (byte) 77);
+                checkpoint.save();
+            }
+            try (Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(two).startUnchanged(true), directory).open()) {
+                two.asByteBuffer(PAGE, 1).put(0, (byte) 78);
+                assertEquals(3, checkpoint.save());
+                two.asByteBuffer(PAGE + 1, 1).put(0, (byte) 79);
+                checkpoint.save();
+            }
+            // Saved here last, and not written since: again an increment.
+            try (Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(two).startUnchanged(true), directory).open()) {
+                two.asByteBuffer(PAGE + 2, 1).put(0, (byte) 80);
+                assertEquals(5, checkpoint.save());
+            }
+            assertEquals(2, Checkpoint.info(directory).increments());
+            Checkpoint.restore(directory, one);
+            assertArrayEquals(content(two), content(one));
+        }
+    }
+
+    /** What was never touched takes no memory, saved or restored. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void aSparseRegionStaysSparse(String kind) throws Exception {
+        try (MemoryRegion region = region(kind, 5000L * PAGE); MemoryRegion other = region(kind, region.size())) {
+            region.asByteBuffer(2500L * PAGE, 1).put(0, (byte) 1);
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                checkpoint.save();
+            }
+            if (kind.equals("shared")) { // zeros of private memory are one page for all
+                assertEquals(1, region.residentPages(0, region.size()).cardinality());
+            }
+            scribble(other, 1000);
+            Checkpoint.restore(directory, other);
+            int resident = other.residentPages(0, other.size()).cardinality();
+            assertTrue(resident > 0 && resident <= Math.max(1, 65536 / PAGE), resident + " pages");
+            assertArrayEquals(content(region), content(other));
+        }
+    }
+
+    @Test
+    void aPagedRegionIsNotRestoredInto() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(16L * PAGE)) {
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                checkpoint.save();
+            }
+            try (Pager pager = Pager.of(region, PageSource.zeros()).start()) {
+                String message = assertThrows(IllegalStateException.class, () -> Checkpoint.restore(directory, region)).getMessage();
+                assertTrue(message.contains(pager.toString()), message);
+            }
+            assertEquals(1, Checkpoint.restore(directory, region));
+        }
+    }
+
+    /** One listing of a directory of many files is several calls of the kernel: between them a new full one replaces the other. */
+    @Test
+    void aReaderBesideAWriterFindsACheckpointAmongManyFiles() throws Exception {
+        for (int i = 0; i < 1000; i++) {
+            Files.createFile(directory.resolve("a-file-with-a-long-name-that-is-no-checkpoint-" + i));
+        }
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE);
+                Checkpoint checkpoint = Checkpoint.of(region, directory).increments(0).open(); Crew writer = new Crew()) {
+            checkpoint.save();
+            AtomicLong saved = new AtomicLong();
+            writer.repeat(() -> {
+                region.asByteBuffer(0, 8).putLong(0, saved.incrementAndGet());
+                checkpoint.save();
+            });
+            long end = System.nanoTime() + Duration.ofSeconds(3).toNanos();
+            for (long before = 0; System.nanoTime() < end && !writer.hasFailed();) {
+                long number = Checkpoint.info(directory).number();
+                assertTrue(number >= before, number + " after " + before);
+                before = number;
+            }
+            assertTrue(saved.get() > 0);
+        }
+    }
+
+    /** Saves and restores with less direct memory than the indexes of all its files take together. */
+    public static final class ManyRuns {
+        private ManyRuns() {}
+
+        public static void main(String[] arguments) throws Exception {
+            Path directory = Path.of(arguments[0]);
+            try (MemoryRegion region = MemoryRegion.anonymous(16384 * Ranges.PAGE)) {
+                for (long at = 0; at < region.size() / 4; at += Ranges.PAGE) {
+                    region.asByteBuffer(at, 4).putInt(0, 1);
+                }
+                try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                    checkpoint.save();
+                    for (int i = 1; i <= 15; i++) {
+                        for (long at = 0; at < region.size(); at += 2 * Ranges.PAGE) {
+                            region.asByteBuffer(at, 4).putInt(0, 0); // an increment with many runs and no bytes
+                        }
+                        checkpoint.save();
+                    }
+                }
+                System.out.println("restored " + Checkpoint.restore(directory, region) + ", with "
+                        + Checkpoint.info(directory).increments() + " increments");
+            }
+        }
+    }
+
+    @Test
+    void whatWasSavedCanBeRestoredWithAsLittleMemory() throws Exception {
+        ChildJvm.Result result = new ChildJvm().options("-Xmx32m", "-XX:MaxDirectMemorySize=3m").run(DEADLINE, ManyRuns.class,
+                directory.toString());
+        assertTrue(result.assertExit(0).output().contains("restored 16, with 15 increments"), result.output());
+    }
+
     @Test
     void whatWasNeverCompletedIsClearedAway() throws Exception {
         Files.write(directory.resolve("0000000007.full.partial"), new byte[100]);

@@ -2,6 +2,7 @@
 package io.github.userfaultfd.snapshot;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -17,17 +18,28 @@ import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Random;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Phaser;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -35,6 +47,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class DirtyTrackerTest {
     private static final long PAGE = PageSize.system().bytes();
     private static final int PAGES = 2000;
+
+    @TempDir
+    private Path directory;
 
     private static MemoryRegion region(String kind) throws IOException {
         return kind.startsWith("shared") ? MemoryRegion.shared(PAGES * PAGE) : MemoryRegion.anonymous(PAGES * PAGE);
@@ -262,6 +277,92 @@ class DirtyTrackerTest {
             assertEquals(0, tracker.dirtyBytes());
         } finally {
             HugePages.giveBack();
+        }
+    }
+
+    /** The kernel notes a direct read when it pins the pages, and their bytes come later: what a collect in between took is stale. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared", "inline"})
+    void directReadsAreReported(String kind) throws Exception {
+        int piece = 1 << 20;
+        int size = ChildJvm.rounds(16) * piece;
+        Path file = directory.resolve("file");
+        byte[] content = new byte[size];
+        new Random(3).nextBytes(content);
+        Files.write(file, content);
+        try (MemoryRegion region = kind.equals("shared") ? MemoryRegion.shared(size) : MemoryRegion.anonymous(size);
+                DirtyTracker tracker = start(region, kind); FileChannel channel = direct(file)) {
+            ByteBuffer copy = ByteBuffer.allocateDirect(size);
+            RangeConsumer copies = (offset, length) -> copy.slice((int) offset, (int) length)
+                    .put(region.asByteBuffer(offset, (int) length));
+            CompletableFuture<Void> reads = CompletableFuture.runAsync(() -> {
+                for (int at = 0; at < size; at += piece) {
+                    try (WriteWindow window = tracker.prepareWrite(at, piece)) {
+                        assertEquals(piece, channel.read(region.asByteBuffer(at, piece), at), window::toString);
+                    } catch (IOException e) {
+                        throw new UncheckedIOException(e);
+                    }
+                }
+            });
+            while (!reads.isDone()) {
+                tracker.collect(copies);
+            }
+            reads.join();
+            tracker.collect(copies);
+            assertEquals(-1, copy.clear().mismatch(ByteBuffer.wrap(content)));
+        }
+    }
+
+    private static FileChannel direct(Path file) throws Exception {
+        // By its name, because to name it is a warning of the compiler.
+        OpenOption direct = (OpenOption) Class.forName("com.sun.nio.file.ExtendedOpenOption").getField("DIRECT").get(null);
+        try {
+            return FileChannel.open(file, StandardOpenOption.READ, direct);
+        } catch (IOException | UnsupportedOperationException e) {
+            Assumptions.abort("no direct I/O with the file system of " + file + ": " + e.getMessage());
+            throw e;
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "inline"})
+    void aWindowIsReportedWhenItIsClosed(String kind) throws Exception {
+        Path file = directory.resolve("file");
+        Files.write(file, new byte[(int) PAGE]);
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind);
+                FileChannel channel = FileChannel.open(file)) {
+            assertEquals(of(), pages(tracker, true));
+            WriteWindow window = tracker.prepareWrite(3 * PAGE + 5, PAGE);
+            assertEquals(PAGE - 5, channel.read(region.asByteBuffer(3 * PAGE + 5, (int) PAGE - 5), 0));
+            CompletableFuture<BitSet> collected = CompletableFuture.supplyAsync(() -> pages(tracker, true));
+            if (kind.equals("inline")) { // it would protect the range again
+                Thread.sleep(50);
+                assertFalse(collected.isDone());
+            } else {
+                assertEquals(of(3), collected.get());
+                assertEquals(of(), pages(tracker, true));
+            }
+            window.close();
+            window.close();
+            assertEquals(of(3, 4), kind.equals("inline") ? collected.get() : pages(tracker, true));
+            assertEquals(of(), pages(tracker, true));
+            tracker.prepareWrite(7, 0).close();
+            assertEquals(of(), pages(tracker, true));
+            assertThrows(IndexOutOfBoundsException.class, () -> tracker.prepareWrite(region.size(), 1));
+        }
+    }
+
+    @Test
+    void aCloseEndsACollectThatWaitsForAWindow() throws Exception {
+        try (MemoryRegion region = region("anonymous")) {
+            DirtyTracker tracker = start(region, "inline");
+            WriteWindow window = tracker.prepareWrite(0, PAGE);
+            CompletableFuture<BitSet> waiting = CompletableFuture.supplyAsync(() -> pages(tracker, true));
+            Thread.sleep(20);
+            tracker.close();
+            assertTrue(assertThrows(ExecutionException.class, waiting::get).getMessage().contains("closed"));
+            window.close();
+            assertThrows(IllegalStateException.class, () -> tracker.prepareWrite(0, PAGE));
         }
     }
 

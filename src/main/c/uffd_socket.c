@@ -170,15 +170,15 @@ int uffd_socket_peer(int fd, struct uffd_peer *peer)
 }
 
 // No lock; any thread. A descriptor of the peer's process: the very one, even if its number was given to another since (Linux
-// 6.5), close-on-exec. Older kernels: of the process that has the number now.
+// 6.5), close-on-exec; -ESRCH if it has ended, for which some kernels say EINVAL. Older kernels: of the process that has the number now.
 int uffd_socket_peer_pidfd(int fd)
 {
     int pidfd = -1;
     socklen_t length = sizeof pidfd;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0)
         return pidfd;
-    if (errno != ENOPROTOOPT && errno != EINVAL)
-        return -errno;
+    if (errno != ENOPROTOOPT)
+        return errno == EINVAL ? -ESRCH : -errno;
     struct uffd_peer peer;
     int failed = uffd_socket_peer(fd, &peer);
     return failed ? failed : uffd_pidfd_open(peer.pid);

@@ -193,6 +193,23 @@ static void unmaps(void)
         fail("stdin");
 }
 
+static void waits(void)
+{
+    say("ready");
+    if (getchar() < 0)
+        fail("stdin");
+    for (size_t i = THERE + 1; i < pages; i++)
+        expect_content(i);
+}
+
+// Another program, which has none of this memory and goes on when it is told to.
+static void execs(void)
+{
+    say("ready");
+    execlp("sh", "sh", "-c", "echo another program; head -c 1 >/dev/null; echo right", (char *)NULL);
+    fail("execlp");
+}
+
 static char *move(size_t first, size_t count, size_t grown, char *to)
 {
     if (mremap(at(first), count * page, grown * page, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
@@ -231,6 +248,43 @@ static void moves(void)
         expect(elsewhere + i * page, 0, 0);
     expect_contents(elsewhere, 60, 5);
     expect_contents(at(65), 65, pages - 65);
+}
+
+static char *elsewhere_of_a_page;
+
+static void *leave(void *unused)
+{
+    (void)unused;
+    move(10, 1, 1, elsewhere_of_a_page);
+    return NULL;
+}
+
+static void *take(void *unused)
+{
+    (void)unused;
+    move(11, 1, 1, at(10));
+    return NULL;
+}
+
+// A page leaves, and the next one takes its place, before anybody reads of either.
+static void takes(void)
+{
+    elsewhere_of_a_page = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (elsewhere_of_a_page == MAP_FAILED)
+        fail("mmap");
+    pthread_t first = start(leave);
+    while (msync(at(10), page, MS_ASYNC) == 0)
+        nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
+    pthread_t second = start(take);
+    while (msync(at(11), page, MS_ASYNC) == 0)
+        nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
+    say("ready");
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    expect_contents(elsewhere_of_a_page, 10, 1);
+    expect_contents(at(10), 11, 1);
 }
 
 static void open_userfaultfd(uint64_t features)
@@ -278,7 +332,8 @@ int main(int argc, char **argv)
         : mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         fail("mmap");
-    open_userfaultfd(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP);
+    open_userfaultfd(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP
+                     | (strcmp(what, "takes") == 0 ? UFFD_FEATURE_EVENT_UNMAP : 0));
     struct uffdio_register range = { .range = { (uintptr_t)memory, pages * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
     range.mode |= is_protected ? UFFDIO_REGISTER_MODE_WP : is_minor ? 4 : 0;  // UFFDIO_REGISTER_MODE_MINOR, since 5.13
     if (ioctl(uffd, UFFDIO_REGISTER, &range) < 0)
@@ -298,6 +353,12 @@ int main(int argc, char **argv)
         moves();
     else if (strcmp(what, "unmaps") == 0)
         unmaps();
+    else if (strcmp(what, "waits") == 0)
+        waits();
+    else if (strcmp(what, "execs") == 0)
+        execs();
+    else if (strcmp(what, "takes") == 0)
+        takes();
     else
         return 2;
     say(wrong ? "wrong" : "right");

@@ -156,12 +156,21 @@ final class EventReader {
         }
     }
 
-    /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking, else {@link #makeTasks}. */
+    /**
+     * The pages read as zeros from now on: once unregistered, the kernel gives them without asking, else {@link #makeTasks}. What
+     * came to an address by mremap(2) is left as it is when the address is unmapped: that may be the end of what was there before, of
+     * which the kernel tells when the addresses may be taken again already. If its pages are gone, the kernel refuses them.
+     */
     private void removed(long start, long end, boolean mapped) throws IOException {
         for (PageTable.Part each : table.within(start, end)) {
-            process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to())
-                    .cardinality());
-            each.states().removed.set(each.from(), each.to());
+            if (!mapped && each.states().moved) {
+                continue;
+            }
+            synchronized (queue) {
+                process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to())
+                        .cardinality());
+                each.states().removed.set(each.from(), each.to());
+            }
             if (mapped) {
                 try {
                     unregister(each.address(), each.length());

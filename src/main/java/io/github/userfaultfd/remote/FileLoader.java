@@ -2,26 +2,32 @@
 package io.github.userfaultfd.remote;
 
 import java.io.EOFException;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 
 /**
- * Reads a file. An interrupt of one thread, which is how a load that takes too long is ended, closes a FileChannel for all of
- * them: then it is opened again, if its name still leads to it.
+ * Reads a file. An interrupt of one thread, which is how a load is ended that takes too long or whose process has ended, closes a
+ * FileChannel for all of them: then it is opened again, though its name may lead to another file by now.
  */
 final class FileLoader implements PageLoaders.Closeable {
     private static final int RUN = 256 * 1024;
+    private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
 
     private final Path file;
     private final Identity identity;
     private final long size;
+    /** Nobody reads from it, so no interrupt closes it: by this the file can be opened again when it has no name any more. */
+    private final FileInputStream kept;
     private FileChannel channel;
     private boolean closed;
 
@@ -36,16 +42,22 @@ final class FileLoader implements PageLoaders.Closeable {
     FileLoader(Path file) throws IOException {
         this.file = file;
         identity = Identity.of(file);
-        channel = open();
+        channel = open(file);
         size = channel.size();
+        try {
+            kept = new FileInputStream(file.toFile());
+        } catch (IOException e) {
+            channel.close();
+            throw e;
+        }
     }
 
     /** The name may be given to another file at any moment: what it leads to afterwards as before is what was opened. */
-    private FileChannel open() throws IOException {
-        FileChannel opened = FileChannel.open(file);
+    private FileChannel open(Path name) throws IOException {
+        FileChannel opened = FileChannel.open(name);
         boolean same = false;
         try {
-            same = identity.equals(Identity.of(file));
+            same = identity.equals(Identity.of(name));
         } finally {
             if (!same) {
                 opened.close();
@@ -62,9 +74,34 @@ final class FileLoader implements PageLoaders.Closeable {
             throw new ClosedChannelException();
         }
         if (!channel.isOpen()) {
-            channel = open();
+            channel = openAgain();
         }
         return channel;
+    }
+
+    private FileChannel openAgain() throws IOException {
+        try {
+            return open(file);
+        } catch (IOException byName) {
+            try (DirectoryStream<Path> all = Files.newDirectoryStream(DESCRIPTORS)) {
+                for (Path each : all) {
+                    if (isThis(each)) {
+                        return open(each);
+                    }
+                }
+            } catch (IOException | DirectoryIteratorException e) {
+                byName.addSuppressed(e);
+            }
+            throw byName;
+        }
+    }
+
+    private boolean isThis(Path descriptor) {
+        try {
+            return identity.equals(Identity.of(descriptor));
+        } catch (IOException e) {
+            return false; // closed meanwhile, or nothing that has attributes
+        }
     }
 
     @Override
@@ -117,7 +154,11 @@ final class FileLoader implements PageLoaders.Closeable {
     @Override
     public synchronized void close() throws IOException {
         closed = true;
-        channel.close();
+        try {
+            channel.close();
+        } finally {
+            kept.close();
+        }
     }
 
     @Override

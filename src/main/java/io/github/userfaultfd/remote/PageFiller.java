@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.BitSet;
+import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -256,8 +257,11 @@ final class PageFiller {
         if (placedAreThere && !isAnyMissing()) {
             return true;
         }
-        PageStates first = table.mappings().iterator().next();
-        LoadFailure failure = new LoadFailure(first.mapping.offset(), first.mapping.length(), why);
+        Optional<PageStates> first = table.mappings().stream().findFirst();
+        if (first.isEmpty()) {
+            return true;
+        }
+        LoadFailure failure = new LoadFailure(first.get().mapping.offset(), first.get().mapping.length(), why);
         ServedProcess.LOG.log(Level.ERROR, process.name() + (placedAreThere ? " still has" : " may have")
                 + " pages that were never loaded; policy " + process.options.failurePolicy + ": " + why.getMessage());
         process.failed(failure);
@@ -294,11 +298,14 @@ final class PageFiller {
         }
     }
 
-    /** {@return false if the process is gone; for one that no pidfd tells of} */
+    /** {@return false if the process is gone, or is another program by now, which no pidfd tells of; true if nothing of it is known} */
     boolean isAlive() throws IOException {
-        PageStates any = table.mappings().iterator().next();
+        Optional<PageStates> any = table.mappings().stream().findFirst();
+        if (any.isEmpty()) {
+            return true;
+        }
         try {
-            uffd.removeWriteProtection(any.mapping.address(), any.mapping.pageSize());
+            uffd.removeWriteProtection(any.get().mapping.address(), any.get().mapping.pageSize());
             return true;
         } catch (UffdException e) {
             // ENOENT, because the range is not registered for it, says that the process is there.

@@ -22,9 +22,9 @@ public final class PageLoaders {
     }
 
     /**
-     * Reads a file; its size is that of the file now. What lies behind the end inside the last page reads as zeros. The file
-     * should keep its name: after a load that took too long it is opened again, and then another file there, or another size or
-     * time of change, is a failed load.
+     * Reads a file; its size is that of the file now. What lies behind the end inside the last page reads as zeros. It may lose its
+     * name. After a load that was interrupted, because it took too long or its process has ended, the file is opened again, and then
+     * another size or time of change is a failed load.
      *
      * @param file to be read
      * @return a loader that takes runs of up to 256 KiB

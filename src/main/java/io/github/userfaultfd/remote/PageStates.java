@@ -4,8 +4,8 @@ package io.github.userfaultfd.remote;
 import java.util.BitSet;
 
 /**
- * What is known of the pages of one mapping. Not for several threads: {@code removed} is guarded by the lock that keeps fills
- * and the reading of events apart, all the rest by the monitor of {@link LoadQueue}.
+ * What is known of the pages of one mapping. Guarded by the monitor of {@link LoadQueue}; {@code removed} by the lock that keeps fills
+ * and the reading of events apart as well: who changes it has both, who reads it one of them.
  */
 final class PageStates {
     final RemoteMapping mapping;

@@ -142,7 +142,8 @@ final class PageTable {
         for (PageStates each : mappings()) {
             RemoteMapping mapping = each.mapping;
             long from = Math.max(offset, mapping.offset()) - mapping.offset();
-            long to = Math.min(offset + length, mapping.offset() + mapping.length()) - mapping.offset();
+            long end = offset > Long.MAX_VALUE - length ? Long.MAX_VALUE : offset + length;
+            long to = Math.min(end, mapping.offset() + mapping.length()) - mapping.offset();
             if (from < to) {
                 runs.add(new Prefetch.Run(each, (int) (from / mapping.pageSize()),
                         (int) ((to + mapping.pageSize() - 1) / mapping.pageSize())));

@@ -26,7 +26,7 @@ final class PageWorker implements Runnable {
     public void run() {
         try {
             work();
-        } catch (Error e) {
+        } catch (Error | RuntimeException e) {
             // Out of memory, for example: a fault must not stay unanswered.
             process.broken(e);
         }

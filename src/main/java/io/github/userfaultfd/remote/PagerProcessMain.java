@@ -19,10 +19,26 @@ final class PagerProcessMain {
     /** The exit code of a child that cannot serve any more; another one takes its place. */
     private static final int BROKEN = 70;
 
+    private static final int FAILED = 1;
+
     private PagerProcessMain() {}
 
     /** Started by {@link PagerProcessBuilder#command}. */
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        int exit = FAILED;
+        try {
+            serve(arguments);
+            exit = 0;
+        } catch (Throwable e) {
+            e.printStackTrace();
+        } finally {
+            // Not an orderly end, which would give up pages that the parent has not touched yet, and which a thread of the loader's can
+            // keep from coming.
+            Runtime.getRuntime().halt(exit);
+        }
+    }
+
+    private static void serve(String[] arguments) throws Exception {
         long parent = Long.parseLong(arguments[0]);
         RemoteMapping mapping = new RemoteMapping(Long.parseLong(arguments[1]), Long.parseLong(arguments[2]), 0,
                 Long.parseLong(arguments[3]));
@@ -38,18 +54,26 @@ final class PagerProcessMain {
             ServedProcess served = pager.serve(Uffd.adopt(Abi.CHILD_UFFD), parent, List.of(mapping));
             tell(control, Abi.CHILD_READY, 0, "");
             loadAhead(served, control, none);
-            // Not an orderly end, which would give up pages that the parent has not touched yet.
-            Runtime.getRuntime().halt(0);
         }
     }
 
     /** As the parent tells, until it closes the socket. */
-    private static void loadAhead(ServedProcess served, UffdSocket control, ReceivedDescriptors none) throws IOException {
+    private static void loadAhead(ServedProcess served, UffdSocket control, ReceivedDescriptors none) {
         ByteBuffer runs = ByteBuffer.allocate(Abi.AHEAD_BYTES).order(ByteOrder.nativeOrder());
-        while (control.receive(runs.clear(), none) >= 0) {
+        while (isTold(control, runs.clear(), none)) {
             for (runs.flip(); runs.hasRemaining();) {
                 served.prefetch(runs.getLong(), runs.getLong());
             }
+        }
+    }
+
+    /** {@return false if the parent has closed the socket, or died: with something unread in it that is an error} */
+    private static boolean isTold(UffdSocket control, ByteBuffer runs, ReceivedDescriptors none) {
+        try {
+            return control.receive(runs, none) >= 0;
+        } catch (IOException e) {
+            ServedProcess.LOG.log(System.Logger.Level.DEBUG, "the parent's socket", e);
+            return false;
         }
     }
 

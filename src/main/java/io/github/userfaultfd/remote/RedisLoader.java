@@ -2,6 +2,7 @@
 package io.github.userfaultfd.remote;
 
 import java.io.IOException;
+import java.net.SocketTimeoutException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -12,11 +13,15 @@ import redis.clients.jedis.DefaultJedisClientConfig;
 import redis.clients.jedis.HostAndPort;
 import redis.clients.jedis.Protocol;
 import redis.clients.jedis.RedisClient;
+import redis.clients.jedis.exceptions.JedisConnectionException;
 import redis.clients.jedis.exceptions.JedisException;
 
 /** Pieces of the same size in a Redis server, and a hash that tells the size of all and of a piece. */
 final class RedisLoader implements PageLoaders.Closeable {
     private static final int LARGEST_PIECE = 64 << 20;
+
+    /** How many connections the client's pool keeps while nobody uses them. */
+    private static final int MOST_IDLE = 8;
 
     private final RedisClient client;
     private final String name;
@@ -28,7 +33,9 @@ final class RedisLoader implements PageLoaders.Closeable {
     RedisLoader(URI server, String name, Duration timeout) throws IOException {
         this.name = name;
         if (server.getHost() == null || !String.valueOf(server.getScheme()).matches("rediss?")) {
-            throw new IllegalArgumentException(server + " is not redis://host:port or rediss://host:port");
+            // Without what may be a password.
+            throw new IllegalArgumentException(server.getScheme() + "://" + String.valueOf(server.getRawAuthority()).replaceFirst(".*@", "")
+                    + " is not redis://host:port or rediss://host:port (a host name has letters, digits and hyphens)");
         }
         HostAndPort address = new HostAndPort(server.getHost(), server.getPort() < 0 ? Protocol.DEFAULT_PORT : server.getPort());
         what = name + " at " + address;
@@ -86,7 +93,7 @@ final class RedisLoader implements PageLoaders.Closeable {
         byte[] key = (name + ":" + index).getBytes(StandardCharsets.UTF_8);
         byte[] bytes;
         try {
-            bytes = length == there ? client.get(key) : client.getrange(key, from, from + length - 1L);
+            bytes = ask(key, from, length, there);
         } catch (JedisException e) {
             throw new IOException(what + ": the piece " + index + ": " + e.getMessage(), e);
         }
@@ -96,6 +103,19 @@ final class RedisLoader implements PageLoaders.Closeable {
                     + (bytes == null || bytes.length == 0 ? ": was it evicted?" : ""));
         }
         return bytes;
+    }
+
+    /** Again if a connection was no good: the server may have closed all that the pool has while nobody used them. */
+    private byte[] ask(byte[] key, int from, int length, int there) {
+        for (int tries = 0;; tries++) {
+            try {
+                return length == there ? client.get(key) : client.getrange(key, from, from + length - 1L);
+            } catch (JedisConnectionException e) {
+                if (tries == MOST_IDLE || e.getCause() instanceof SocketTimeoutException) {
+                    throw e;
+                }
+            }
+        }
     }
 
     @Override

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A process whose faults are resolved, until it ends or the service is closed. One thread reads its events, others load.
- * Pages that it gave back (madvise) read as zeros from then on, as it expects; a child that it forks is served like itself, if
+ * Pages that it gave back (madvise) read as zeros from then on, as it expects of private memory; a child that it forks is served like itself, if
  * the descriptor reports forks. All methods can be called from any thread.
  */
 public final class ServedProcess implements AutoCloseable {
@@ -192,8 +192,12 @@ public final class ServedProcess implements AutoCloseable {
     /** Serves a child that the process forked, with the same pages. */
     void forked(Uffd child) {
         String childName = "a child of " + name;
+        List<PageStates> mappings;
+        synchronized (queue) {
+            mappings = table.copies();
+        }
         try {
-            pager.add(new ServedProcess(pager, child, -1, childName, table.copies()));
+            pager.add(new ServedProcess(pager, child, -1, childName, mappings));
         } catch (IOException | IllegalStateException e) {
             LOG.log(Level.ERROR, childName + " is not served", e);
         }
@@ -208,12 +212,16 @@ public final class ServedProcess implements AutoCloseable {
         }
     }
 
-    /** {@return whether the process has got SIGKILL, or has ended} */
-    boolean kill() {
+    /** {@return whether the process has got SIGKILL, or has ended, or is another program by now (execve)} */
+    boolean kill() throws IOException {
         synchronized (released) {
             if (released.get()) {
                 // The number may be that of another process by now.
                 return dead;
+            }
+            if (!filler.isAlive()) {
+                died();
+                return true;
             }
             int result = pidfd < 0 ? -Abi.ESRCH : Native.pidfdSignal(pidfd, Abi.SIGKILL);
             return result == 0 || (pidfd >= 0 && result == -Abi.ESRCH);
@@ -273,10 +281,13 @@ public final class ServedProcess implements AutoCloseable {
      * Loads a range of what is served, while faults are served first.
      *
      * @param offset in bytes
-     * @param length in bytes
+     * @param length in bytes; what is beyond the mappings is left out
      * @return done when all is in place; failed if a page failed, or the service ends before
      */
     public CompletableFuture<Void> prefetch(long offset, long length) {
+        if (offset < 0 || length < 0) {
+            throw new IndexOutOfBoundsException("prefetch: offset " + offset + " or length " + length + " is negative");
+        }
         return prefetch(new long[] {offset, length});
     }
 

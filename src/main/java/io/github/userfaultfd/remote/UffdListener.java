@@ -7,7 +7,9 @@ import java.net.SocketTimeoutException;
 import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
@@ -17,10 +19,21 @@ public final class UffdListener implements AutoCloseable {
 
     private final SocketDescriptor socket;
     private final @Nullable Path path;
+    /** Which file it made: another listener may have put its own there meanwhile. */
+    private final @Nullable Object key;
 
     UffdListener(int fd, String name, @Nullable Path path) {
         socket = new SocketDescriptor(fd, name);
         this.path = path;
+        key = path == null ? null : keyOf(path);
+    }
+
+    private static @Nullable Object keyOf(Path path) {
+        try {
+            return Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
+        } catch (IOException e) {
+            return null; // deleted already
+        }
     }
 
     /**
@@ -48,13 +61,13 @@ public final class UffdListener implements AutoCloseable {
     }
 
     /**
-     * Closes the socket, after ending calls that wait, and deletes its file; a second close does nothing.
+     * Closes the socket, after ending calls that wait, and deletes its file, if that is still its own; a second close does nothing.
      *
      * @throws IOException if the file cannot be deleted
      */
     @Override
     public void close() throws IOException {
-        if (socket.close() && path != null) {
+        if (socket.close() && path != null && key != null && key.equals(keyOf(path))) {
             Files.deleteIfExists(path);
         }
     }

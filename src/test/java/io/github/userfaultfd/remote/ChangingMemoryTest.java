@@ -3,6 +3,7 @@ package io.github.userfaultfd.remote;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -173,6 +174,40 @@ class ChangingMemoryTest {
             for (int each : others) {
                 Native.close(each);
             }
+        }
+    }
+
+    /** That it is unmapped where it was is told when something else may have its addresses already. */
+    @Test
+    void theAddressesThatWereLeftAreTakenAtOnce() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start();
+                ServedProcess served = start("takes", PAGES, pager)) {
+            assertRight();
+            assertTrue(served.failure().isEmpty());
+        }
+    }
+
+    @Test
+    void aProcessThatBecameAnotherProgramIsLeftAlone() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start()) {
+            start("execs", PAGES, pager);
+            assertSays("another program");
+        } // with pages that were never loaded
+        tellToGoOn();
+        assertRight();
+    }
+
+    @Test
+    void aPrefetchThatReachesBeyondTheMappings() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start();
+                ServedProcess served = start("waits", PAGES, pager)) {
+            served.prefetch(2 * PAGE, Long.MAX_VALUE).get(DEADLINE_SECONDS, TimeUnit.SECONDS);
+            assertEquals(PAGES - 2, served.stats().prefetchedPages());
+            assertThrows(IndexOutOfBoundsException.class, () -> served.prefetch(-1, 2));
+            assertThrows(IndexOutOfBoundsException.class, () -> served.prefetch(0, -1));
+            served.finish();
+            tellToGoOn();
+            assertRight();
         }
     }
 

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.userfaultfd.Feature;
+import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.PageSource;
@@ -15,8 +17,11 @@ import io.github.userfaultfd.snapshot.LiveSnapshot;
 import io.github.userfaultfd.snapshot.Snapshotter;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Needs;
+import io.github.userfaultfd.support.Soon;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
@@ -50,6 +55,50 @@ class PagerProcessLimitsTest {
             }
             pager.prefetch(0, region.size());
             assertEquals(7, region.asByteBuffer(3 * PAGE, 1).get(0));
+        }
+    }
+
+    /** Its thread would keep a JVM from ending. */
+    static final class HasAThread implements PageLoader {
+        HasAThread(String[] arguments) throws IOException {
+            new Thread(() -> LockSupport.parkNanos(Long.MAX_VALUE)).start();
+            if (arguments[0].equals("fails")) {
+                throw new IOException("cannot reach what the pages come from");
+            }
+        }
+
+        @Override
+        public void load(long offset, ByteBuffer page) throws IOException {
+            throw new IOException("meant");
+        }
+    }
+
+    @Test
+    void aLoaderThatCannotBeMadeIsToldAtOnce() throws Exception {
+        try (MemoryRegion region = MemoryRegion.anonymous(PAGE)) {
+            UffdException e = assertThrows(UffdException.class, () -> PagerProcess.of(region, HasAThread.class, "fails")
+                    .startTimeout(DEADLINE).start());
+            assertEquals(Abi.ECHILD, e.errno(), e.getMessage());
+            assertTrue(e.getMessage().contains("exit code 1"), e.getMessage());
+        }
+    }
+
+    /** Ended by its child, because a page cannot be had. */
+    static final class Ended {
+        public static void main(String[] arguments) throws Exception {
+            MemoryRegion region = MemoryRegion.anonymous(PAGE);
+            PagerProcess pager = PagerProcess.start(region, HasAThread.class, "serves");
+            System.out.println(pager.pid().orElseThrow());
+            region.asByteBuffer(0, 1).get(0);
+        }
+    }
+
+    @Test
+    void theChildEndsWithItsParent() throws Exception {
+        for (int i = 0; i < 8; i++) { // whether what the child says last is read by then is a matter of chance
+            String output = new ChildJvm().run(DEADLINE, Ended.class).assertExit(128 + 9).output();
+            long child = Long.parseLong(output.lines().findFirst().orElseThrow());
+            Soon.assertTrue(() -> ProcessHandle.of(child).isEmpty(), () -> "process " + child + " is still there");
         }
     }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.userfaultfd.support.Crew;
 import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -112,6 +114,35 @@ class RedisLoaderTest {
         assertArrayEquals(Arrays.copyOfRange(longer, PIECE, 2 * PIECE), load(loader, PIECE, PIECE));
         loader.close();
         assertThrows(ClosedChannelException.class, () -> load(loader, 0, 1));
+    }
+
+    /** As a server that is started anew, or that closes what nobody used for a while, ends them. */
+    @Test
+    void connectionsThatTheServerClosedAreNoFailure() throws Exception {
+        try (PageLoaders.Closeable loader = PageLoaders.redis(server, "memory", TIMEOUT)) {
+            for (int i = 0; i < 3; i++) {
+                try (Crew readers = new Crew()) { // several connections
+                    AtomicInteger loads = new AtomicInteger();
+                    for (int thread = 0; thread < 4; thread++) {
+                        readers.repeat(() -> {
+                            load(loader, 0, PIECE);
+                            loads.incrementAndGet();
+                        });
+                    }
+                    Soon.assertTrue(() -> loads.get() > 100 || readers.hasFailed(), () -> loads + " loads");
+                }
+                assertEquals(0, new ProcessBuilder("redis-cli", "-p", Integer.toString(server.getPort()), "client", "kill", "type",
+                        "normal").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor());
+                assertArrayEquals(Arrays.copyOf(content, 100), load(loader, 0, 100));
+            }
+        }
+    }
+
+    @Test
+    void aPasswordIsInNoMessage() {
+        URI wrong = URI.create("redis://user:secret@redis_1:6379");
+        String message = assertThrows(IllegalArgumentException.class, () -> PageLoaders.redis(wrong, "memory", TIMEOUT)).getMessage();
+        assertTrue(message.startsWith("redis://redis_1:6379 is not redis://host:port"), message);
     }
 
     @Test

@@ -307,6 +307,14 @@ class UffdSocketTest {
         listener.close();
         listener.close();
         assertFalse(Files.exists(path));
+        // What somebody else put there meanwhile is not deleted.
+        UffdListener older = UffdSocket.listen(path);
+        Files.delete(path);
+        try (UffdListener newer = UffdSocket.listen(path)) {
+            older.close();
+            assertTrue(Files.exists(path), newer::toString);
+        }
+        assertFalse(Files.exists(path));
         Files.writeString(path, "");
         assertEquals(Abi.ECONNREFUSED, assertThrows(UffdException.class, () -> UffdSocket.connect(path, SHORT)).errno());
         Path longest = directory.resolve("x".repeat(106 - directory.toString().length()));

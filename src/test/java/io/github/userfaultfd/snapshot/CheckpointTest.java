@@ -284,7 +284,7 @@ class CheckpointTest {
             scribble(other, 1000);
             Checkpoint.restore(directory, other);
             int resident = other.residentPages(0, other.size()).cardinality();
-            assertTrue(resident > 0 && resident <= 5000 / 4, resident + " pages"); // one run, or one huge page of the kernel's
+            assertTrue(resident > 0 && resident < 5000, resident + " pages"); // one run, or one huge page of the kernel's
             assertArrayEquals(content(region), content(other));
         }
     }

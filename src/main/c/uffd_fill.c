@@ -58,13 +58,28 @@ static int64_t trust(struct uffd_paged *paged, size_t from, size_t to, struct uf
     return good > from ? (int64_t)(good - from) : failed;
 }
 
+// No lock; any thread and signal handlers. Whether a page is there for certain: nothing has to be had from the source for it. 0 for one
+// that is there but swapped out.
+int uffd_fill_is_there(const struct uffd_paged *paged, size_t at)
+{
+    unsigned char in_core = 0;
+    return mincore((void *)(paged->region.base + at), 1, &in_core) == 0 && (in_core & 1);
+}
+
+// No lock; any thread and signal handlers. What EEXIST means: of a huge page the kernel says so too when the process's control group
+// (hugetlb) may have no more of them, or none is where its memory policy allows. Those are never swapped out, so mincore(2) is right.
+static int why_present(const struct uffd_paged *paged, size_t at)
+{
+    return paged->page == (size_t)getpagesize() || uffd_fill_is_there(paged, at) ? -EEXIST : -ENOMEM;
+}
+
 // No lock; any thread and signal handlers. Copies pages of [from, to) as far as they are missing in one run: bytes done, or
 // -EEXIST if the first page is there, or what else stopped it. ENOENT of a long run may only mean that it crosses two
 // mappings, so the one page is tried before it is believed.
 static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const struct uffd_lent *lent, struct uffd_stripe *stripe)
 {
     int64_t give_up = 0;
-    bool populated = paged->page == (size_t)getpagesize();
+    bool populated = paged->page == (size_t)getpagesize(), refused = false;
     for (;;) {
         int64_t done = uffd_copy(paged->fd, paged->region.base + from, lent->address + (from - lent->from), to - from,
                                  atomic_load(&paged->copy_mode));
@@ -73,11 +88,16 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
             clear_failed(paged, from, (size_t)done);
             return trust(paged, from, from + (size_t)done, stripe);
         }
-        if (done == -EEXIST) {
+        if (done == -EEXIST && why_present(paged, from) == -EEXIST) {
             count(&stripe->present, 1);
             return done;
         }
-        if (done == -ENOENT && to - from > paged->page) {
+        if (done == -EEXIST) {
+            // Or somebody has just taken the page away: once more.
+            if (refused)
+                return -ENOMEM;
+            refused = true;
+        } else if (done == -ENOENT && to - from > paged->page) {
             to = from + paged->page;
         } else if (done == -ENOMEM && !populated) {
             // For a huge page whose source is not mapped in the kernel takes a second one meanwhile, of which there may be none.
@@ -112,17 +132,9 @@ static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
     mark_failed(paged, at, error);
     int64_t done = uffd_copy(paged->fd, paged->region.base + at, (uintptr_t)paged->pattern, paged->page,
                              atomic_load(&paged->copy_mode));
-    if (done == -EEXIST)
+    if (done == -EEXIST && why_present(paged, at) == -EEXIST)
         return uffd_wake(paged->fd, paged->region.base + at, paged->page);
-    return done < 0 ? (int)done : 0;
-}
-
-// No lock; any thread and signal handlers. Whether a page is there for certain: nothing has to be had from the source for it. 0 for one
-// that is there but swapped out.
-int uffd_fill_is_there(const struct uffd_paged *paged, size_t at)
-{
-    unsigned char in_core = 0;
-    return mincore((void *)(paged->region.base + at), 1, &in_core) == 0 && (in_core & 1);
+    return done == -EEXIST ? -ENOMEM : done < 0 ? (int)done : 0;
 }
 
 // No lock; any thread and signal handlers. The window for a fault: aligned around the page, or from the page on, twice as long

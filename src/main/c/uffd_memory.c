@@ -80,7 +80,8 @@ static int map_shared(size_t length, struct uffd_memory *memory)
     return 0;
 }
 
-// No lock; any thread. Huge pages are reserved here (no MAP_NORESERVE), so that a lack of them is an error now and no SIGBUS later.
+// No lock; any thread. Huge pages are reserved here (no MAP_NORESERVE), so that a lack of them is an error now and no SIGBUS later, but
+// for a control group's limit on them, of which the kernel tells only then.
 int uffd_memory_map(int kind, uint64_t bytes, size_t page, struct uffd_memory *memory)
 {
     size_t length = (size_t)bytes;

@@ -7,6 +7,7 @@
 // TEST_KERNEL=unpoisoned does not know UFFDIO_POISON, as before 6.6; TEST_KERNEL=full has memory for nothing.
 // TEST_KERNEL=crowded has no thread more while the file TEST_CROWDED is there. TEST_KERNEL=late lets the shim's poll(2) of two
 // descriptors return a second late. TEST_KERNEL=short has no page to copy from memory that MADV_POPULATE_READ did not map in before.
+// TEST_KERNEL=limited says EEXIST for each page to be copied, as for huge pages beyond the limit of a control group.
 // TEST_KERNEL=hasty has the shim's clock, and nobody else's, go ahead by more than a minute each time it is looked at.
 #include <dlfcn.h>
 #include <errno.h>
@@ -122,6 +123,10 @@ int ioctl(int fd, unsigned long request, ...)
     if (kernel_is("short") && _IOC_NR(request) == UFFDIO_COPY_NUMBER
         && (copy->src < populated_from || copy->src + copy->len > populated_to)) {
         errno = ENOMEM;
+        return -1;
+    }
+    if (kernel_is("limited") && _IOC_NR(request) == UFFDIO_COPY_NUMBER) {
+        errno = EEXIST;
         return -1;
     }
     return real_ioctl(fd, request, argument);

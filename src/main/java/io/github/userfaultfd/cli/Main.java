@@ -104,6 +104,9 @@ public final class Main {
         } else {
             DoctorReport.text(sections, out);
         }
+        if (out.checkError()) {
+            throw new IOException("the report could not be written");
+        }
         return Doctor.works(sections);
     }
 

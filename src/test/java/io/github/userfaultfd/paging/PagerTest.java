@@ -13,6 +13,7 @@ import io.github.userfaultfd.UffdBuilder;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.conformance.HugePages;
 import io.github.userfaultfd.internal.Abi;
+import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.snapshot.DirtyTracker;
@@ -40,6 +41,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 @Timeout(60)
@@ -280,6 +282,44 @@ class PagerTest {
                     .classPath(System.getProperty("java.class.path"))
                     .run(Duration.ofSeconds(60), ColdSource.class, engine.name()).assertExit(0);
             assertTrue(result.output().contains("reads 77, retried 1"), result.output());
+        } finally {
+            HugePages.giveBack();
+        }
+    }
+
+    /** Is told that the pages are there, which they are not. */
+    static final class LimitedPages {
+        public static void main(String[] arguments) throws Exception {
+            try (MemoryRegion region = MemoryRegion.hugePages(HugePages.SIZE, PageSize.of(HugePages.SIZE))) {
+                Pager pager = Pager.of(region, PageSource.zeros()).engine(FaultEngine.valueOf(arguments[0]))
+                        .onFailure(FailurePolicy.valueOf(arguments[1])).start();
+                for (Step each : new Step[] {() -> pager.prefetch(0, region.size()), pager::close}) {
+                    try {
+                        each.run();
+                        System.out.println("returned");
+                    } catch (UffdException e) {
+                        System.out.println(Errno.name(e.errno()));
+                    }
+                }
+            }
+        }
+
+        private interface Step {
+            void run() throws IOException;
+        }
+    }
+
+    /** With a control group's limit on huge pages the kernel says EEXIST for a page that it may not make. */
+    @ParameterizedTest
+    @CsvSource({"INLINE, ABORT", "INLINE, FILL", "THREAD, ABORT", "THREAD, FILL"})
+    void aHugePageThatMayNotBeMadeIsNoPageThatIsThere(String engine, String policy) throws Exception {
+        HugePages.need();
+        try {
+            ChildJvm.Result result = new ChildJvm().startedBy("env",
+                    "LD_PRELOAD=" + ChildJvm.root().resolve("target/test-native/libtest_other_kernel.so"), "TEST_KERNEL=limited")
+                    .classPath(System.getProperty("java.class.path"))
+                    .run(Duration.ofSeconds(60), LimitedPages.class, engine, policy).assertExit(0);
+            assertTrue(result.output().contains("ENOMEM\nENOMEM\n"), result.output());
         } finally {
             HugePages.giveBack();
         }

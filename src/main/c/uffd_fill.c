@@ -68,7 +68,7 @@ int uffd_fill_is_there(const struct uffd_paged *paged, size_t at)
 
 // No lock; any thread and signal handlers. What EEXIST means: of a huge page the kernel says so too when the process's control group
 // (hugetlb) may have no more of them, or none is where its memory policy allows. Those are never swapped out, so mincore(2) is right.
-static int why_present(const struct uffd_paged *paged, size_t at)
+static int what_exists(const struct uffd_paged *paged, size_t at)
 {
     return paged->page == (size_t)getpagesize() || uffd_fill_is_there(paged, at) ? -EEXIST : -ENOMEM;
 }
@@ -79,7 +79,7 @@ static int why_present(const struct uffd_paged *paged, size_t at)
 static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const struct uffd_lent *lent, struct uffd_stripe *stripe)
 {
     int64_t give_up = 0;
-    bool populated = paged->page == (size_t)getpagesize(), refused = false;
+    bool populated = paged->page == (size_t)getpagesize();
     for (;;) {
         int64_t done = uffd_copy(paged->fd, paged->region.base + from, lent->address + (from - lent->from), to - from,
                                  atomic_load(&paged->copy_mode));
@@ -88,19 +88,17 @@ static int64_t copy_run(struct uffd_paged *paged, size_t from, size_t to, const 
             clear_failed(paged, from, (size_t)done);
             return trust(paged, from, from + (size_t)done, stripe);
         }
-        if (done == -EEXIST && why_present(paged, from) == -EEXIST) {
+        if (done == -EEXIST)
+            done = what_exists(paged, from);
+        if (done == -EEXIST) {
             count(&stripe->present, 1);
             return done;
         }
-        if (done == -EEXIST) {
-            // Or somebody has just taken the page away: once more.
-            if (refused)
-                return -ENOMEM;
-            refused = true;
-        } else if (done == -ENOENT && to - from > paged->page) {
+        if (done == -ENOENT && to - from > paged->page) {
             to = from + paged->page;
         } else if (done == -ENOMEM && !populated) {
-            // For a huge page whose source is not mapped in the kernel takes a second one meanwhile, of which there may be none.
+            // For a huge page whose source is not mapped in the kernel takes a second one meanwhile, of which there may be none. Or the
+            // page was there and somebody has just taken it away.
             populated = true;
             int failed = uffd_populate(lent->address + (from - lent->from), paged->page);
             if (failed)
@@ -132,9 +130,11 @@ static int fill_pattern(struct uffd_paged *paged, size_t at, int error)
     mark_failed(paged, at, error);
     int64_t done = uffd_copy(paged->fd, paged->region.base + at, (uintptr_t)paged->pattern, paged->page,
                              atomic_load(&paged->copy_mode));
-    if (done == -EEXIST && why_present(paged, at) == -EEXIST)
+    if (done == -EEXIST)
+        done = what_exists(paged, at);
+    if (done == -EEXIST)
         return uffd_wake(paged->fd, paged->region.base + at, paged->page);
-    return done == -EEXIST ? -ENOMEM : done < 0 ? (int)done : 0;
+    return done < 0 ? (int)done : 0;
 }
 
 // No lock; any thread and signal handlers. The window for a fault: aligned around the page, or from the page on, twice as long

@@ -4,6 +4,7 @@
 #include "uffd_runs.h"
 
 #include "uffd_crc32c.h"
+#include "uffd_sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,22 +35,6 @@ struct uffd_runs {
     char *memory;           // zeros as long as a run, and then a room of that length for each slot
     _Atomic(int) taken[SLOTS];
 };
-
-// No lock; any thread and signal handlers.
-static int read_all(int fd, char *to, size_t length, off_t offset)
-{
-    while (length > 0) {
-        ssize_t done = pread(fd, to, length, offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -EFAULT;  // EFAULT: cut short, as for every source
-        to += done;
-        length -= (size_t)done;
-        offset += done;
-    }
-    return 0;
-}
 
 // No lock; any thread and signal handlers. Waits as long as the others read and copy, none of whom needs any Java thread, nor
 // a second slot unless a signal handler of the program interrupts him, outside of the SIGBUS handler, and faults itself.
@@ -94,7 +79,8 @@ int uffd_runs_lend(struct uffd_runs *runs, size_t at, struct uffd_lent *lent)
     if (run->file >= 0) {
         lent->slot = take_slot(runs);
         bytes += (size_t)(lent->slot + 1) * runs->longest;
-        int failed = read_all(runs->file[run->file].fd, bytes, (size_t)run->length, (off_t)run->file_offset);
+        int failed = uffd_read_all(runs->file[run->file].fd, bytes, (size_t)run->length, run->file_offset,
+                                   -EFAULT);  // as for every source that was cut short
         if (!failed && uffd_crc32c(bytes, (size_t)run->length) != (uint32_t)run->crc)
             failed = -EBADMSG;
         if (failed) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "uffd_saved.h"
 
+#include "uffd_sys.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -82,19 +84,6 @@ int uffd_saved_put(struct uffd_saved *saved, size_t index, const char *from)
     return saved->spill >= 0 ? spill(saved, index, from) : uffd_saved_lose(saved, ENOSPC);
 }
 
-// No lock; any thread. All of it: 0 or -errno.
-int uffd_saved_read(int fd, size_t at, size_t length, char *to)
-{
-    for (size_t done = 0; done < length;) {
-        ssize_t n = pread(fd, to + done, length - done, (off_t)(at + done));
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || errno != EINTR)
-            return n == 0 ? -EIO : -errno;
-    }
-    return 0;
-}
-
 // No lock; any thread, while the page stays kept. 0 or -errno.
 int uffd_saved_get(const struct uffd_saved *saved, size_t at, size_t length, int where, char *to)
 {
@@ -102,7 +91,7 @@ int uffd_saved_get(const struct uffd_saved *saved, size_t at, size_t length, int
         uffd_saved_copy(to, saved->memory + at, length);
         return 0;
     }
-    return uffd_saved_read(saved->spill, at, length, to);
+    return uffd_read_all(saved->spill, to, length, (int64_t)at, -EIO);
 }
 
 // No lock; one thread, for a page in memory that nobody reads any more and that is not kept again before the next clear.

@@ -32,7 +32,6 @@ void uffd_saved_close(struct uffd_saved *saved);
 int uffd_saved_put(struct uffd_saved *saved, size_t index, const char *from);
 int uffd_saved_lose(struct uffd_saved *saved, int error);
 int uffd_saved_get(const struct uffd_saved *saved, size_t at, size_t length, int where, char *to);
-int uffd_saved_read(int fd, size_t at, size_t length, char *to);
 void uffd_saved_drop(struct uffd_saved *saved, size_t index);
 void uffd_saved_clear(struct uffd_saved *saved);
 void uffd_saved_copy(char *to, const char *from, size_t length);

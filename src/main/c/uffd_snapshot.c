@@ -2,6 +2,7 @@
 #include "uffd_snapshot.h"
 
 #include "uffd_bits.h"
+#include "uffd_sys.h"
 #include "uffd_wp.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ static int read_page(struct uffd_wp *wp, size_t index, size_t at, size_t length,
             state = uffd_wp_state(wp, index);
             int mine = (state & UFFD_SNAP) && !(state & UFFD_SAVED);
             if (mine && wp->memory >= 0)
-                failed = uffd_saved_read(wp->memory, at, length, to);
+                failed = uffd_read_all(wp->memory, to, length, (int64_t)at, -EIO);
             else if (mine)
                 uffd_saved_copy(to, (const char *)wp->region.base + at, length);
             uffd_wp_publish(wp, index, state);

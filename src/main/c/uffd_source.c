@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "uffd_source.h"
 
+#include "uffd_sys.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,20 +19,6 @@ static void set_name(struct uffd_source *source, const char *name)
     if (length >= sizeof source->name)
         name += length - (sizeof source->name - 1);
     memcpy(source->name, name, strlen(name) + 1);
-}
-
-// No lock; any thread. Reads a range of the file whole, or says why not.
-static int read_whole(int fd, char *to, size_t length, int64_t offset)
-{
-    for (size_t done = 0; done < length;) {
-        ssize_t result = pread(fd, to + done, length - done, offset + (int64_t)done);
-        if (result < 0 && errno == EINTR)
-            continue;
-        if (result <= 0)
-            return result < 0 ? -errno : -EINVAL;
-        done += (size_t)result;
-    }
-    return 0;
 }
 
 // No lock; any thread. Maps [offset, offset + length) read-only over zeros that reach to `mapped`. What is less than a page at the
@@ -52,7 +40,7 @@ static int map_file(struct uffd_source *source, int64_t offset, size_t length, s
     char *last = source->base + whole;
     if (mprotect(last, page, PROT_READ | PROT_WRITE) < 0)
         return -errno;
-    int failed = read_whole(source->fd, last, rest, offset + (int64_t)whole);
+    int failed = uffd_read_all(source->fd, last, rest, offset + (int64_t)whole, -EINVAL);
     return failed == 0 && mprotect(last, page, PROT_READ) < 0 ? -errno : failed;
 }
 

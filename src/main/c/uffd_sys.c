@@ -202,6 +202,19 @@ int64_t uffd_copy(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t 
     return fill(fd, UFFDIO_COPY, &request, &request.copy);
 }
 
+// No lock; any thread and signal handlers. 0 or -errno, or what a file that ends before is to be.
+int uffd_read_all(int fd, char *to, size_t length, int64_t offset, int at_end)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t some = pread(fd, to + done, length - done, (off_t)(offset + (int64_t)done));
+        if (some > 0)
+            done += (size_t)some;
+        else if (some == 0 || errno != EINTR)
+            return some == 0 ? at_end : -errno;
+    }
+    return 0;
+}
+
 // No lock; any thread and signal handlers. Maps what is to be copied in (Linux 5.14); -EFAULT if it cannot be read.
 int uffd_populate(uint64_t address, uint64_t length)
 {

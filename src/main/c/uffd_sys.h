@@ -29,6 +29,7 @@ int uffd_unregister(int fd, uint64_t start, uint64_t length);
 int uffd_wake(int fd, uint64_t start, uint64_t length);
 int64_t uffd_copy(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t mode);
 int uffd_populate(uint64_t address, uint64_t length);
+int uffd_read_all(int fd, char *to, size_t length, int64_t offset, int at_end);
 int64_t uffd_zeropage(int fd, uint64_t start, uint64_t length, uint64_t mode);
 int64_t uffd_move(int fd, uint64_t dst, uint64_t src, uint64_t length, uint64_t mode);
 int64_t uffd_continue(int fd, uint64_t start, uint64_t length, uint64_t mode);

@@ -62,10 +62,10 @@ public final class CheckpointChain implements Closeable {
         long before = 0;
         for (int i = 0; i < TRIES; i++) {
             NavigableMap<Long, Path> found = CheckpointDirectory.files(directory);
-            if (found.isEmpty() && i < LISTINGS) {
-                continue;
-            }
             if (found.isEmpty()) {
+                if (i < LISTINGS) {
+                    continue;
+                }
                 throw new NoSuchFileException(directory.toString(), null, "there is no checkpoint in this directory");
             }
             long newest = found.lastKey();

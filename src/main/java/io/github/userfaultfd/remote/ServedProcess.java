@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A process whose faults are resolved, until it ends or the service is closed. One thread reads its events, others load.
- * Pages that it gave back (madvise) read as zeros from then on, as it expects of private memory; a child that it forks is served like itself, if
- * the descriptor reports forks. All methods can be called from any thread.
+ * Pages that it gave back (madvise) read as zeros from then on, as it expects of private memory; a child that it forks is served
+ * like itself, if the descriptor reports forks. All methods can be called from any thread.
  */
 public final class ServedProcess implements AutoCloseable {
     static final System.Logger LOG = System.getLogger("io.github.userfaultfd");

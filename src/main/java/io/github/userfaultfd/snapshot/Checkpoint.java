@@ -265,8 +265,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Fills a region with a directory's newest checkpoint. Everything is checked on the way. What is zero in the checkpoint takes no
-     * memory afterwards.
+     * Fills a region with a directory's newest checkpoint. Everything is checked on the way. What is zero in the full file, and in
+     * no increment, takes no memory afterwards.
      *
      * @param directory where the checkpoints are
      * @param region of the size and the page size of the one that was saved; its content is replaced

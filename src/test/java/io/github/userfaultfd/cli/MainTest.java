@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.userfaultfd.remote.PageLoaders;
 import io.github.userfaultfd.support.Output;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -53,6 +55,20 @@ class MainTest {
     @Test
     void noCommandIsMisuse() {
         assertEquals(new Output(MISUSED, "", run("help").out()), run());
+    }
+
+    @Test
+    void aReportThatCannotBeWrittenIsAFailure() {
+        OutputStream full = new OutputStream() {
+            @Override
+            public void write(int each) throws IOException {
+                throw new IOException("no room");
+            }
+        };
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        assertEquals(FAILED, Main.run(List.of("doctor"), new PrintStream(full, true, StandardCharsets.UTF_8),
+                new PrintStream(err, true, StandardCharsets.UTF_8)));
+        assertEquals("userfaultfd: doctor: the report could not be written\n", err.toString(StandardCharsets.UTF_8));
     }
 
     @Test

@@ -5,12 +5,18 @@ import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.internal.Tracing;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Finds out why a userfaultfd could not be opened, and what would help. */
 final class AccessDiagnosis {
     static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
+    /** What everybody may, and what holds before Linux 5.2, which has no such setting. */
+    private static final String ALLOWED = "1";
+    /** A systemd service with ProcSubset=pid does not see it. */
+    private static final String SETTINGS = "/proc/sys/vm";
     private static final String GIVE_DEVICE = "docker run --device=/dev/userfaultfd, or the like";
     private static final String PROFILE = "a profile that allows userfaultfd, or give the container /dev/userfaultfd";
 
@@ -29,9 +35,11 @@ final class AccessDiagnosis {
 
     static String device(int errno) {
         return switch (errno) {
-            case Abi.ENOENT -> "there is no such device (remedy: Linux 6.1 or newer; in a container " + GIVE_DEVICE + ")";
+            case Abi.ENOENT -> "there is no such device (remedy: Linux 6.1 or newer; in a container " + GIVE_DEVICE
+                    + "; in a systemd service PrivateDevices=no)";
             case Abi.EACCES -> "the mode of the device node does not allow this user to open it"
-                    + " (remedy: setfacl -m u:NAME:rw /dev/userfaultfd, or a udev rule)";
+                    + " (remedy: setfacl -m u:NAME:rw /dev/userfaultfd, or a udev rule; if it does allow it, a mount without nodev,"
+                    + " or SELinux's audit log)";
             case Abi.EPERM -> "a device cgroup or a seccomp filter forbids it (remedy: " + GIVE_DEVICE
                     + ", or a profile that allows it)";
             case Abi.EMFILE, Abi.ENFILE -> Errno.meaning(errno);
@@ -60,13 +68,14 @@ final class AccessDiagnosis {
 
     /** The kernel itself says EPERM only to callers that want kernel faults too, fs/userfaultfd.c. */
     private static String notPermitted(boolean userModeOnly) {
-        boolean allowed = "1".equals(ProcFiles.line(SETTING).orElse("1"));
+        String setting = ProcFiles.line(SETTING).orElse(Files.isDirectory(Path.of(SETTINGS)) ? ALLOWED
+                : "0 unless somebody changed it, which cannot be seen without /proc/sys");
         boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
-        return notPermitted(userModeOnly, Tracing.here(), allowed, filtered);
+        return notPermitted(userModeOnly, Tracing.here(), setting, filtered);
     }
 
-    static String notPermitted(boolean userModeOnly, Tracing tracing, boolean allowed, boolean filtered) {
-        boolean entitled = tracing == Tracing.ALLOWED || allowed;
+    static String notPermitted(boolean userModeOnly, Tracing tracing, String setting, boolean filtered) {
+        boolean entitled = tracing == Tracing.ALLOWED || setting.equals(ALLOWED);
         if (userModeOnly || entitled) {
             return (filtered
                     ? "a seccomp filter forbids it, as Docker's default profile does"
@@ -76,7 +85,7 @@ final class AccessDiagnosis {
                     + (entitled ? "" : "; before Linux 5.11 it may be vm.unprivileged_userfaultfd=0, too");
         }
         return (tracing == Tracing.FORBIDDEN ? "this process lacks CAP_SYS_PTRACE" : "this process has CAP_SYS_PTRACE " + tracing)
-                + ", and vm.unprivileged_userfaultfd is 0"
+                + ", and vm.unprivileged_userfaultfd is " + setting
                 + " (remedy: userModeOnly(true), or the capability, or sysctl vm.unprivileged_userfaultfd=1)"
                 + (filtered ? "; a seccomp filter is active, too, and may forbid it whatever the rights are" : "");
     }

@@ -121,7 +121,7 @@ public final class SystemSupport {
         return ioctls;
     }
 
-    /** {@return the value of vm.unprivileged_userfaultfd; empty if the kernel does not have the setting} */
+    /** {@return the value of vm.unprivileged_userfaultfd; empty if the kernel does not have the setting or it cannot be seen} */
     public OptionalInt unprivileged() {
         return unprivileged;
     }

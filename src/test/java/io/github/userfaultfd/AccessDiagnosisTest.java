@@ -33,7 +33,7 @@ class AccessDiagnosisTest {
         "true | FORBIDDEN | a security module of this system forbids it; before Linux 5.11 it may be vm.unprivileged_userfaultfd=0, too",
         "true | ALLOWED | a security module of this system forbids it"})
     void theCallIsNotPermitted(boolean userModeOnly, Tracing tracing, String cause) {
-        String diagnosis = AccessDiagnosis.notPermitted(userModeOnly, tracing, false, false);
+        String diagnosis = AccessDiagnosis.notPermitted(userModeOnly, tracing, "0", false);
         assertEquals(cause, diagnosis.replaceFirst(" \\(remedy: ([^()]|\\([^()]*\\))*\\)", ""));
     }
 

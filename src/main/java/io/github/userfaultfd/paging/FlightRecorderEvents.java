@@ -16,19 +16,47 @@ import org.jspecify.annotations.Nullable;
 
 /** The only class that refers to jdk.jfr; used through {@link PagerEvents}. */
 final class FlightRecorderEvents {
-    static {
-        // The first event class that is loaded starts the recorder, which takes 0.2 s: only where somebody records.
-        FlightRecorder.addListener(new FlightRecorderListener() {
-            @Override
-            public void recorderInitialized(FlightRecorder recorder) {
-                FlightRecorder.addPeriodicEvent(Statistics.class, () ->
-                        Pager.open().forEach(each -> each.statsIfOpen().ifPresent(stats ->
-                                fill(new Statistics(), each, stats).commit())));
-            }
-        });
-    }
+    private static final Object LOCK = new Object();
+    private static int open;
+    private static @Nullable Registration registration;
 
     private FlightRecorderEvents() {}
+
+    /**
+     * The recorder keeps this library's class loader alive for as long as it knows one of its objects: from the first open pager
+     * to the last. The first event class that is loaded starts the recorder, which takes 0.2 s: only where somebody records.
+     */
+    private static final class Registration implements FlightRecorderListener, Runnable {
+        private boolean over;
+        private boolean periodic;
+
+        /** Called with a lock of the recorder. */
+        @Override
+        public synchronized void recorderInitialized(FlightRecorder recorder) {
+            if (!over) {
+                FlightRecorder.addPeriodicEvent(Statistics.class, this);
+                periodic = true;
+            }
+        }
+
+        /** The periodic event. The recorder refuses a Runnable it has, and a lambda that captures nothing is one for all. */
+        @Override
+        public void run() {
+            Pager.open().forEach(each ->
+                    each.statsIfOpen().ifPresent(stats -> fill(new Statistics(), each, stats).commit()));
+        }
+
+        void end() {
+            // Takes the recorder's lock, so without the own.
+            FlightRecorder.removeListener(this);
+            synchronized (this) {
+                over = true;
+                if (periodic) {
+                    FlightRecorder.removePeriodicEvent(this);
+                }
+            }
+        }
+    }
 
     /** What every event says. */
     @Category("userfaultfd")
@@ -92,6 +120,16 @@ final class FlightRecorderEvents {
     }
 
     static void started(Pager pager) {
+        Registration first = null;
+        synchronized (LOCK) {
+            if (open++ == 0) {
+                first = new Registration();
+                registration = first;
+            }
+        }
+        if (first != null) {
+            FlightRecorder.addListener(first);
+        }
         if (FlightRecorder.isInitialized()) {
             name(new Started(), pager).commit();
         }
@@ -100,6 +138,16 @@ final class FlightRecorderEvents {
     static void closed(Pager pager, PagerStats stats) {
         if (FlightRecorder.isInitialized()) {
             fill(new Closed(), pager, stats).commit();
+        }
+        Registration last = null;
+        synchronized (LOCK) {
+            if (--open == 0) {
+                last = registration;
+                registration = null;
+            }
+        }
+        if (last != null) {
+            last.end();
         }
     }
 

@@ -148,7 +148,7 @@ class DoctorTest {
                 + " && mknod /dev/random c 1 8 && mknod /dev/urandom c 1 9")), 0);
         assertWorks(output, true);
         assertDevice(output, "-", "ENOENT, there is no such device | remedy: Linux 6.1 or newer; in a container docker run"
-                + " --device=/dev/userfaultfd, or the like");
+                + " --device=/dev/userfaultfd, or the like; in a systemd service PrivateDevices=no");
     }
 
     @Test
@@ -170,7 +170,8 @@ class DoctorTest {
     void theDeviceIsForbiddenToAnOrdinaryUser() throws Exception {
         OrdinaryUser.needsClosedDevice();
         assertDevice(examine(new OrdinaryUser(scratch).child(), 0), "-", "EACCES, the mode of the device node does not allow this"
-                + " user to open it | remedy: setfacl -m u:NAME:rw /dev/userfaultfd, or a udev rule");
+                + " user to open it | remedy: setfacl -m u:NAME:rw /dev/userfaultfd, or a udev rule; if it does allow it, a mount without nodev, or"
+                + " SELinux's audit log");
     }
 
     @ParameterizedTest
@@ -212,6 +213,19 @@ class DoctorTest {
                 + " filter) hides it | remedy: a kernel with CONFIG_USERFAULTFD, which gVisor's is not, and a profile that allows"
                 + " userfaultfd", line(output, "the system call, user mode only"));
         assertEquals("vm.unprivileged_userfaultfd: the kernel does not have the setting",
+                line(output, "vm.unprivileged_userfaultfd"));
+    }
+
+    /** As in a systemd service with ProcSubset=pid. */
+    @Test
+    void whereTheSettingsCannotBeSeen() throws Exception {
+        OrdinaryUser.needsClosedSetting();
+        Mounts.needed();
+        String output = examine(new OrdinaryUser(scratch).child(Mounts.tmpfs("ro", Path.of("/proc/sys"))), 0);
+        assertEquals("- the system call, all faults: EPERM, this process lacks CAP_SYS_PTRACE, and vm.unprivileged_userfaultfd is 0"
+                + " unless somebody changed it, which cannot be seen without /proc/sys | remedy: userModeOnly(true), or the"
+                + " capability, or sysctl vm.unprivileged_userfaultfd=1", line(output, "the system call, all faults"));
+        assertEquals("vm.unprivileged_userfaultfd: not known: there is no /proc/sys here",
                 line(output, "vm.unprivileged_userfaultfd"));
     }
 

@@ -27,6 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The library in several class loaders of one JVM and in several JVMs at once. */
 class SharedLoadingTest {
@@ -34,6 +35,7 @@ class SharedLoadingTest {
     private static final int FILE_BYTES = 1_000_003;
     private static final int JVMS = 32;
     private static final String EQUAL = "equal: true, by faults: true\n";
+    private static final String NONE_LEFT = "class loaders left: 0\n";
 
     @TempDir
     Path scratch;
@@ -75,8 +77,20 @@ class SharedLoadingTest {
     @Test
     void everyCopyCanEndACallThatWaits() throws Exception {
         int copies = 40;
-        String output = child().run(DEADLINE, ManyClassLoaders.class, Integer.toString(copies)).assertExit(0).output();
-        assertEquals("java.nio.channels.AsynchronousCloseException\n".repeat(copies), output);
+        String output = child().run(DEADLINE, ManyClassLoaders.class, Integer.toString(copies), "false",
+                CloseWhileReading.class.getName()).assertExit(0).output();
+        assertEquals("java.nio.channels.AsynchronousCloseException\n".repeat(copies) + NONE_LEFT, output);
+    }
+
+    /** The flight recorder knows the library for as long as a pager is open. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aClassLoaderOfAnApplicationThatIsGoneIsCollected(boolean recorded) throws Exception {
+        Needs.features(Feature.SIGBUS);
+        int copies = 8;
+        String output = child().run(DEADLINE, ManyClassLoaders.class, Integer.toString(copies), Boolean.toString(recorded),
+                PagesFile.class.getName(), file.toString(), FaultEngine.INLINE.name()).assertExit(0).output();
+        assertEquals(EQUAL.repeat(copies) + NONE_LEFT, output);
     }
 
     /** As in a native thread that blocks all signals and then attaches to the JVM. */

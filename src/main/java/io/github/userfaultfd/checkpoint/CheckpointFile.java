@@ -72,7 +72,7 @@ public final class CheckpointFile implements Closeable {
         FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
         try {
             return new CheckpointFile(path, channel);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             channel.close();
             throw e;
         }
@@ -82,7 +82,7 @@ public final class CheckpointFile implements Closeable {
     private ByteBuffer read(long at, int length) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
         for (int done = 0; done < length; done = bytes.limit()) {
-            readFully(at + done, bytes.limit(Math.min(done + CheckpointFormat.PIECE, length)));
+            readFully(at + done, bytes.limit(done + Math.min(length - done, CheckpointFormat.PIECE)));
         }
         return bytes.flip();
     }

@@ -114,7 +114,7 @@ public final class RegionOwner implements Runnable {
     }
 
     /** Notes which image the region holds from now on, for as long as nobody writes to it; 0 for none that is known. */
-    public void holds(long imageId) {
+    public synchronized void holds(long imageId) {
         image = imageId;
     }
 
@@ -273,13 +273,7 @@ public final class RegionOwner implements Runnable {
 
     /** Notes who resolves the faults from now on. */
     public synchronized void claim(Service by) {
-        if (uses.isClosed()) {
-            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address) + " is closed");
-        }
-        if (givenUp) {
-            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address)
-                    + " was given up, with the pages that were missing (Close.DETACH): make a new one");
-        }
+        refuseIfGone();
         if (service != null) {
             throw new IllegalStateException("the faults of the memory region at 0x" + Long.toHexString(address)
                     + " are resolved by " + service + " already; close that first");
@@ -318,8 +312,11 @@ public final class RegionOwner implements Runnable {
         beside = null;
     }
 
-    /** Tells the services that pages are about to be taken away; 0 or -errno. */
+    /** Tells the services that pages are about to be taken away; 0 or -errno. Only a service that brings them brings the same again. */
     public int takesAway(long offset, long length) {
+        synchronized (this) {
+            image = service != null && service.bringsPages() ? image : 0;
+        }
         for (Service each : services()) {
             int failed = each.takesAway(offset, length);
             if (failed < 0) {
@@ -350,6 +347,17 @@ public final class RegionOwner implements Runnable {
     public synchronized void unclaim(Runnable freesWhatIsLeft) {
         service = null;
         leftover = freesWhatIsLeft;
+    }
+
+    /** Throws if the region has no memory any more. */
+    public synchronized void refuseIfGone() {
+        if (uses.isClosed()) {
+            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address) + " is closed");
+        }
+        if (givenUp) {
+            throw new IllegalStateException("the memory region at 0x" + Long.toHexString(address)
+                    + " was given up, with the pages that were missing (Close.DETACH): make a new one");
+        }
     }
 
     /** Notes that the region's memory is gone, though its addresses are still taken. */

@@ -356,11 +356,14 @@ public final class MemoryRegion implements AutoCloseable {
         owner.pages().readLock().lock();
         try {
             int failed = owner.takesAway(offset, length);
-            failed = failed == 0 ? advice.give(address() + offset, length) : failed;
+            if (failed == 0) {
+                failed = advice.give(address() + offset, length);
+                // Also when it failed: the kernel may have come to some of the pages.
+                owner.tookAway(offset, length);
+            }
             if (failed < 0) {
                 throw new UffdException(operation, -failed, "at offset " + offset + ", " + length + " bytes");
             }
-            owner.tookAway(offset, length);
         } finally {
             owner.pages().readLock().unlock();
             owner.exit();

@@ -122,7 +122,8 @@ final class FlightRecorderEvents {
     static void started(Pager pager) {
         Registration first = null;
         synchronized (LOCK) {
-            if (open++ == 0) {
+            open++;
+            if (open == 1) {
                 first = new Registration();
                 registration = first;
             }
@@ -136,18 +137,22 @@ final class FlightRecorderEvents {
     }
 
     static void closed(Pager pager, PagerStats stats) {
-        if (FlightRecorder.isInitialized()) {
-            fill(new Closed(), pager, stats).commit();
-        }
-        Registration last = null;
-        synchronized (LOCK) {
-            if (--open == 0) {
-                last = registration;
-                registration = null;
+        try {
+            if (FlightRecorder.isInitialized()) {
+                fill(new Closed(), pager, stats).commit();
             }
-        }
-        if (last != null) {
-            last.end();
+        } finally {
+            Registration last = null;
+            synchronized (LOCK) {
+                open--;
+                if (open == 0) {
+                    last = registration;
+                    registration = null;
+                }
+            }
+            if (last != null) {
+                last.end();
+            }
         }
     }
 

@@ -395,6 +395,7 @@ public final class Pager implements AutoCloseable {
             }
         }
         List<PageFailure> failures;
+        PagerStats last;
         Optional<UffdException> failure;
         // While it fills, nobody may discard pages: one discarded behind its back would turn into zeros.
         owner.pages().writeLock().lock();
@@ -404,7 +405,7 @@ public final class Pager implements AutoCloseable {
             }
             uses.close();
             uses.awaitIdle(() -> { });
-            PagerStats last = readStats(room);
+            last = readStats(room);
             int failed = how == Close.FILL ? Native.pagerFinish(handle) : Native.pagerDetach(handle);
             if (failed < 0) {
                 uses.reopen();
@@ -418,15 +419,15 @@ public final class Pager implements AutoCloseable {
             RegionOwner.readsNoMore(reader);
             uffd.close();
             Native.sourceFree(sourceHandle);
-            owner.unclaim(() -> Native.pagerFree(handle));
             if (how == Close.DETACH) {
                 owner.giveUp();
             }
-            PagerEvents.closed(this, last);
+            owner.unclaim(() -> Native.pagerFree(handle));
         } finally {
             owner.pages().writeLock().unlock();
         }
         tell(failures);
+        PagerEvents.closed(this, last);
         return failure;
     }
 

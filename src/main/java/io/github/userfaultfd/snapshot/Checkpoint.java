@@ -276,7 +276,7 @@ public final class Checkpoint implements AutoCloseable {
      *     it is a page that is damaged; it never has a part of the checkpoint. If the file is the newest one and an increment, deleting
      *     that makes the checkpoint before it the newest
      * @throws IllegalArgumentException if the region has another size or page size
-     * @throws IllegalStateException if a pager brings the region's pages
+     * @throws IllegalStateException if a pager brings the region's pages or reads from it, or the region was given up
      */
     public static long restore(Path directory, MemoryRegion region) throws IOException {
         try (CheckpointChain chain = CheckpointChain.open(directory)) {
@@ -286,6 +286,8 @@ public final class Checkpoint implements AutoCloseable {
             if (service != null && service.bringsPages()) {
                 throw new IllegalStateException("the pages of " + region + " are brought by " + service + "; close that first");
             }
+            owner.refuseIfGone();
+            owner.refuseIfRead();
             owner.holds(0);
             empty(region);
             boolean filled = false;

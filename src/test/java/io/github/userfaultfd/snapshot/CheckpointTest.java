@@ -18,6 +18,7 @@ import io.github.userfaultfd.internal.Ranges;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.PageSource;
+import io.github.userfaultfd.paging.Close;
 import io.github.userfaultfd.paging.Pager;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Crew;
@@ -269,6 +270,30 @@ class CheckpointTest {
         }
     }
 
+    /** Pages that were thrown away since are not what the checkpoint has, though nobody has written to them. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "shared"})
+    void goesOnWithAFullOneAfterPagesWereTakenAway(String kind) throws Exception {
+        try (MemoryRegion region = region(kind, 16L * PAGE)) {
+            scribble(region, 100);
+            try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
+                checkpoint.save();
+            }
+            Checkpoint.restore(directory, region);
+            if (kind.equals("shared")) {
+                region.punchHole(PAGE, 4L * PAGE);
+            } else {
+                region.discard(PAGE, 4L * PAGE);
+            }
+            byte[] saved = content(region);
+            try (Checkpoint checkpoint = Checkpoint.of(Snapshotter.of(region).startUnchanged(true), directory).open()) {
+                assertEquals(2, checkpoint.save());
+            }
+            Checkpoint.restore(directory, region);
+            assertArrayEquals(saved, content(region));
+        }
+    }
+
     /** What was never touched takes no memory, saved or restored. */
     @ParameterizedTest
     @ValueSource(strings = {"anonymous", "shared"})
@@ -290,7 +315,7 @@ class CheckpointTest {
     }
 
     @Test
-    void aPagedRegionIsNotRestoredInto() throws Exception {
+    void aRegionThatIsPagedOrReadOrGoneIsNotRestoredInto() throws Exception {
         try (MemoryRegion region = MemoryRegion.anonymous(16L * PAGE)) {
             try (Checkpoint checkpoint = Checkpoint.of(region, directory).open()) {
                 checkpoint.save();
@@ -300,6 +325,14 @@ class CheckpointTest {
                 assertTrue(message.contains(pager.toString()), message);
             }
             assertEquals(1, Checkpoint.restore(directory, region));
+            try (MemoryRegion reads = MemoryRegion.anonymous(region.size());
+                    Pager pager = Pager.of(reads, PageSource.memory(region.address(), region.size())).start()) {
+                String message = assertThrows(IllegalStateException.class, () -> Checkpoint.restore(directory, region)).getMessage();
+                assertTrue(message.contains(pager.toString()), message);
+            }
+            Pager.of(region, PageSource.zeros()).onClose(Close.DETACH).start().close();
+            String message = assertThrows(IllegalStateException.class, () -> Checkpoint.restore(directory, region)).getMessage();
+            assertTrue(message.contains("was given up"), message);
         }
     }
 

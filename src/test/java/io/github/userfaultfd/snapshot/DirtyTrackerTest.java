@@ -10,6 +10,7 @@ import com.sun.management.ThreadMXBean;
 import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.ProcessState;
 import io.github.userfaultfd.conformance.HugePages;
+import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.memory.MemoryRegion;
 import io.github.userfaultfd.memory.PageSize;
 import io.github.userfaultfd.paging.FaultEngine;
@@ -161,6 +162,16 @@ class DirtyTrackerTest {
             assertEquals(of(), pages(tracker, true));
             write(region, 4);
             assertEquals(of(4), pages(tracker, true));
+        }
+    }
+
+    /** The kernel may have come to some of the pages before it met what it refuses: their protection is gone with them. */
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymous", "inline"})
+    void pagesOfACallThatFailedCountAsWritten(String kind) throws Exception {
+        try (MemoryRegion region = region(kind); DirtyTracker tracker = start(region, kind)) {
+            assertThrows(UffdException.class, () -> region.punchHole(PAGE, 2 * PAGE));
+            assertEquals(of(1, 2), pages(tracker, true));
         }
     }
 

@@ -250,7 +250,38 @@ static void moves(void)
     expect_contents(at(65), 65, pages - 65);
 }
 
+// What had moved shrinks and grows again in its place, and something smaller that grows comes over it: what is new reads as zeros.
+static void shrinks(void)
+{
+    char *elsewhere = mmap(NULL, 30 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (elsewhere == MAP_FAILED)
+        fail("mmap");
+    say("ready");
+    move(10, 10, 10, elsewhere);
+    if (mremap(elsewhere, 10 * page, 4 * page, 0) == MAP_FAILED || mremap(elsewhere, 4 * page, 10 * page, 0) == MAP_FAILED)
+        fail("mremap");
+    for (size_t i = 4; i < 10; i++)
+        expect(elsewhere + i * page, 0, 0);
+    expect_contents(elsewhere, 10, 4);
+    char *second = move(30, 10, 10, elsewhere + 20 * page);
+    move(40, 5, 10, second);
+    for (size_t i = 5; i < 10; i++)
+        expect(second + i * page, 0, 0);
+    expect_contents(second, 40, 5);
+    if (munmap(second, 5 * page) < 0)
+        fail("munmap");
+    say("unmapped");
+    if (getchar() < 0)
+        fail("stdin");
+}
+
 static char *elsewhere_of_a_page;
+
+static void *touch_what_leaves(void *unused)
+{
+    (void)unused;
+    return (void *)(uintptr_t)*(volatile char *)at(10);
+}
 
 static void *leave(void *unused)
 {
@@ -285,6 +316,26 @@ static void takes(void)
     pthread_join(second, NULL);
     expect_contents(elsewhere_of_a_page, 10, 1);
     expect_contents(at(10), 11, 1);
+}
+
+// A page leaves while a thread waits for it, and something else takes its place, before anybody reads of either.
+static void is_late(void)
+{
+    elsewhere_of_a_page = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (elsewhere_of_a_page == MAP_FAILED)
+        fail("mmap");
+    pthread_t first = start(touch_what_leaves);
+    nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
+    pthread_t second = start(leave);
+    while (msync(at(10), page, MS_ASYNC) == 0)
+        nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+    if (mmap(at(10), page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        fail("mmap");
+    say("ready");
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    expect(at(10), 0, 0);
+    expect_contents(elsewhere_of_a_page, 10, 1);
 }
 
 static void open_userfaultfd(uint64_t features)
@@ -333,7 +384,7 @@ int main(int argc, char **argv)
     if (memory == MAP_FAILED)
         fail("mmap");
     open_userfaultfd(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP
-                     | (strcmp(what, "takes") == 0 ? UFFD_FEATURE_EVENT_UNMAP : 0));
+                     | (strcmp(what, "takes") == 0 || strcmp(what, "shrinks") == 0 ? UFFD_FEATURE_EVENT_UNMAP : 0));
     struct uffdio_register range = { .range = { (uintptr_t)memory, pages * page }, .mode = UFFDIO_REGISTER_MODE_MISSING };
     range.mode |= is_protected ? UFFDIO_REGISTER_MODE_WP : is_minor ? 4 : 0;  // UFFDIO_REGISTER_MODE_MINOR, since 5.13
     if (ioctl(uffd, UFFDIO_REGISTER, &range) < 0)
@@ -359,6 +410,10 @@ int main(int argc, char **argv)
         execs();
     else if (strcmp(what, "takes") == 0)
         takes();
+    else if (strcmp(what, "shrinks") == 0)
+        shrinks();
+    else if (strcmp(what, "is_late") == 0)
+        is_late();
     else
         return 2;
     say(wrong ? "wrong" : "right");

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Reads the events of one process and makes tasks of its faults. All there are are read before one is resolved, and what
@@ -19,6 +20,7 @@ import java.util.Set;
  */
 final class EventReader {
     private static final int BATCH = 128;
+    private static final long DESCRIPTOR_PAUSE_NANOS = 5_000_000;
 
     /** An event that is unread is in the way, or what it says has happened meanwhile: who waits faults again if need be. */
     private static final Set<Integer> LOOK_AGAIN = Set.of(Abi.EAGAIN, Abi.EEXIST, Abi.ENOENT, Abi.EFAULT);
@@ -34,6 +36,9 @@ final class EventReader {
 
     /** Some removed pages are registered still. */
     private boolean crowded;
+
+    /** It was told. */
+    private boolean shortOfDescriptors;
     private final List<Event.PageFault> others = new ArrayList<>();
 
     EventReader(ServedProcess process, PageFiller filler, TouchTrace trace) {
@@ -64,8 +69,7 @@ final class EventReader {
     boolean drainAndUnregister() throws IOException {
         table.lock().writeLock().lock();
         try {
-            readAll();
-            if (count == 0 && others.isEmpty() && isAllInPlace()) {
+            if (readAll() && count == 0 && others.isEmpty() && isAllInPlace()) {
                 unregisterAll();
                 return true;
             }
@@ -99,26 +103,37 @@ final class EventReader {
 
     /**
      * A range that is mapped no more, or whose process has ended, needs nothing. EINVAL is also for one that has something else mapped into
-     * it: then the descriptor's end unregisters the rest.
+     * it, ENOMEM for one that would have to be split when the process has as many mappings as it may: then the descriptor's end
+     * unregisters the rest.
      */
     private void unregisterWhole(long address, long length) throws IOException {
         try {
             unregister(address, length);
         } catch (UffdException e) {
-            if (e.errno() == Abi.ENOMEM && process.isGone()) {
+            if (e.errno() == Abi.ENOMEM && (process.isGone() || !filler.isAlive())) {
                 process.died();
-            } else if (e.errno() != Abi.EINVAL) {
+            } else if (e.errno() != Abi.EINVAL && e.errno() != Abi.ENOMEM) {
                 throw e;
             }
         }
     }
 
-    private void readAll() throws IOException {
+    /** {@return false if something is unread} */
+    private boolean readAll() throws IOException {
         count = 0;
         others.clear();
         int read;
         do {
-            read = process.uffd.readEvents(buffer);
+            try {
+                read = process.uffd.readEvents(buffer);
+            } catch (UffdException e) {
+                if (e.errno() != Abi.EMFILE && e.errno() != Abi.ENFILE) {
+                    throw e;
+                }
+                // For a child's descriptor. The event stays, and until it is read all fills are refused, for as long as they are tried.
+                waitForADescriptor(e);
+                return false;
+            }
             for (int i = 0; i < read; i++) {
                 if (buffer.isPageFault(i)) {
                     fault(i);
@@ -127,6 +142,15 @@ final class EventReader {
                 }
             }
         } while (read == BATCH);
+        return true;
+    }
+
+    private void waitForADescriptor(UffdException refused) {
+        if (!shortOfDescriptors) {
+            ServedProcess.LOG.log(Level.WARNING, process.name() + " has forked, and its child cannot be served yet: " + refused.getMessage());
+        }
+        shortOfDescriptors = true;
+        LockSupport.parkNanos(DESCRIPTOR_PAUSE_NANOS);
     }
 
     private void fault(int index) {
@@ -142,9 +166,9 @@ final class EventReader {
 
     private void apply(Event event) throws IOException {
         if (event instanceof Event.Remove remove) {
-            removed(remove.start(), remove.end(), true);
+            removed(table.within(remove.start(), remove.end()), true);
         } else if (event instanceof Event.Unmap unmap) {
-            removed(unmap.start(), unmap.end(), false);
+            removed(table.unmapped(unmap.start(), unmap.end()), false);
         } else if (event instanceof Event.Remap remap) {
             synchronized (queue) {
                 table.moved(remap.from(), remap.to(), remap.length());
@@ -156,16 +180,9 @@ final class EventReader {
         }
     }
 
-    /**
-     * The pages read as zeros from now on: once unregistered, the kernel gives them without asking, else {@link #makeTasks}. What
-     * came to an address by mremap(2) is left as it is when the address is unmapped: that may be the end of what was there before, of
-     * which the kernel tells when the addresses may be taken again already. If its pages are gone, the kernel refuses them.
-     */
-    private void removed(long start, long end, boolean mapped) throws IOException {
-        for (PageTable.Part each : table.within(start, end)) {
-            if (!mapped && each.states().moved) {
-                continue;
-            }
+    /** The pages read as zeros from now on: once unregistered, the kernel gives them without asking, else {@link #makeTasks}. */
+    private void removed(List<PageTable.Part> parts, boolean mapped) throws IOException {
+        for (PageTable.Part each : parts) {
             synchronized (queue) {
                 process.counters.removed.add(each.to() - each.from() - each.states().removed.get(each.from(), each.to())
                         .cardinality());
@@ -200,7 +217,8 @@ final class EventReader {
 
     /** Of memory that the process has registered itself for something that this service has no part in. */
     private void letGoOn(Event.PageFault fault) throws IOException {
-        long page = Ranges.PAGE;
+        PageStates states = table.at(fault.address());
+        long page = states == null ? Ranges.PAGE : states.mapping.pageSize();
         long address = fault.address() & -page;
         try {
             switch (fault.kind()) {

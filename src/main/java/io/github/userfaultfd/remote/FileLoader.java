@@ -10,10 +10,12 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a file. An interrupt of one thread, which is how a load is ended that takes too long or whose process has ended, closes a
@@ -27,7 +29,7 @@ final class FileLoader implements PageLoaders.Closeable {
     private final Identity identity;
     private final long size;
     /** Nobody reads from it, so no interrupt closes it: by this the file can be opened again when it has no name any more. */
-    private final FileInputStream kept;
+    private final @Nullable FileInputStream kept;
     private FileChannel channel;
     private boolean closed;
 
@@ -45,7 +47,7 @@ final class FileLoader implements PageLoaders.Closeable {
         channel = open(file);
         size = channel.size();
         try {
-            kept = new FileInputStream(file.toFile());
+            kept = file.getFileSystem() == FileSystems.getDefault() ? new FileInputStream(file.toFile()) : null;
         } catch (IOException e) {
             channel.close();
             throw e;
@@ -157,7 +159,9 @@ final class FileLoader implements PageLoaders.Closeable {
         try {
             channel.close();
         } finally {
-            kept.close();
+            if (kept != null) {
+                kept.close();
+            }
         }
     }
 

@@ -237,8 +237,28 @@ final class PageFiller {
         }
     }
 
+    /**
+     * Whether a fault's page is registered no more, or an event is unread that may tell of it: it was moved before the fault was read,
+     * or has come there. The ioctl fills nothing of private memory, and of shared memory only what is there. Before Linux 5.13 it does
+     * not tell.
+     */
+    private boolean isOver(long address) throws IOException {
+        try {
+            return uffd.tryContinueRange(address & -Ranges.PAGE, Ranges.PAGE) == Uffd.AGAIN;
+        } catch (UffdException e) {
+            if (e.errno() == Abi.ESRCH) {
+                throw e;
+            }
+            return e.errno() == Abi.ENOENT;
+        }
+    }
+
     /** A fault that no mapping has: whoever waits for it does so for ever, unless its process is ended. */
     void outside(long address) throws IOException {
+        if (isOver(address)) {
+            uffd.wake(address & -Ranges.PAGE, Ranges.PAGE);
+            return;
+        }
         IOException cause = new IOException("a fault at 0x" + Long.toHexString(address) + ", which is in none of its mappings");
         ServedProcess.LOG.log(Level.ERROR, process.name(), cause);
         process.failed(new LoadFailure(address, 1, cause));
@@ -266,6 +286,7 @@ final class PageFiller {
                 + " pages that were never loaded; policy " + process.options.failurePolicy + ": " + why.getMessage());
         process.failed(failure);
         if (process.options.failurePolicy == LoadFailurePolicy.END && process.kill()) {
+            process.awaitDeath();
             return true;
         }
         boolean applied = true;

@@ -22,6 +22,9 @@ final class PageStates {
     /** Given back by the process, or unmapped: never to be filled again. */
     final BitSet removed = new BitSet();
 
+    /** Of those, what the kernel has told is not mapped any more. For the thread of the event loop. */
+    final BitSet unmapped = new BitSet();
+
     /** It came here from another address. */
     final boolean moved;
 
@@ -40,6 +43,7 @@ final class PageStates {
         int end = firstPage + part.pages();
         part.placed.or(placed.get(firstPage, end));
         part.removed.or(removed.get(firstPage, end));
+        part.unmapped.or(unmapped.get(firstPage, end));
         return part;
     }
 

@@ -23,7 +23,16 @@ final class PageTable {
     private final ConcurrentSkipListMap<Long, Part> byAddress = new ConcurrentSkipListMap<>();
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
 
-    PageTable(List<PageStates> mappings) {
+    private final boolean unmapsAreTold;
+    /**
+     * Ranges, start and end, that are known to be unmapped, of which the kernel has not told yet. It tells after it has done it, when
+     * something else may have come to these addresses, and of that before.
+     */
+    private List<long[]> owed = new ArrayList<>();
+
+    /** The second argument says whether the kernel tells of unmapped memory. */
+    PageTable(List<PageStates> mappings, boolean unmapsAreTold) {
+        this.unmapsAreTold = unmapsAreTold;
         if (mappings.isEmpty()) {
             throw new IllegalArgumentException("there is no mapping to serve");
         }
@@ -110,9 +119,60 @@ final class PageTable {
         for (Part each : within(from, from + length)) {
             arrived.add(each.copy(to + (each.address() - from), true));
         }
+        within(to, to + length).forEach(this::owesUnlessTold);
         cut(to, to + length);
         arrived.forEach(each -> put(new Part(each, 0, each.pages())));
         cut(from, from + length);
+        owes(from, from + length);
+    }
+
+    /** What was here has gone without a word so far: it was not the move that took it away. */
+    private void owesUnlessTold(Part part) {
+        BitSet told = part.states.unmapped;
+        for (int from = told.nextClearBit(part.from); from < part.to;) {
+            int next = told.nextSetBit(from);
+            int to = next < 0 ? part.to : Math.min(next, part.to);
+            owes(part.states.address(from), part.states.address(to));
+            from = told.nextClearBit(to);
+        }
+    }
+
+    private void owes(long start, long end) {
+        if (unmapsAreTold) {
+            owed.add(new long[] {start, end});
+        }
+    }
+
+    /**
+     * Notes that the kernel tells of memory that was unmapped. The caller holds the lock for writing.
+     *
+     * @return the parts that this is new of; what came to the other addresses since is still there
+     */
+    List<Part> unmapped(long start, long end) {
+        List<long[]> news = List.of(new long[] {start, end});
+        List<long[]> stillOwed = new ArrayList<>();
+        for (long[] each : owed) {
+            List<long[]> left = List.of(each);
+            for (long[] range : news) {
+                left = without(left, range);
+            }
+            news = without(news, each);
+            stillOwed.addAll(left);
+        }
+        owed = stillOwed;
+        List<Part> parts = news.stream().flatMap(each -> within(each[0], each[1]).stream()).toList();
+        parts.forEach(each -> each.states.unmapped.set(each.from, each.to));
+        return parts;
+    }
+
+    private static List<long[]> without(List<long[]> ranges, long[] gone) {
+        List<long[]> left = new ArrayList<>();
+        for (long[] each : ranges) {
+            left.add(new long[] {each[0], Math.min(each[1], gone[0])});
+            left.add(new long[] {Math.max(each[0], gone[1]), each[1]});
+        }
+        left.removeIf(each -> each[0] >= each[1]);
+        return left;
     }
 
     /** What lies before and behind the range stays. */

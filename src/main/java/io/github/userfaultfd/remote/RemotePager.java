@@ -3,6 +3,7 @@ package io.github.userfaultfd.remote;
 
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdException;
+import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Native;
 import java.io.IOException;
 import java.util.List;
@@ -52,17 +53,22 @@ public final class RemotePager implements AutoCloseable {
      * @param peer a socket that the process itself has connected; it can be closed afterwards
      * @param mappings what belongs where; they do not overlap
      * @return the process as it is served
-     * @throws UffdException if the process cannot be watched
+     * @throws UffdException if the process cannot be watched; its missing pages are what the {@link LoadFailurePolicy} says then, unless
+     *     it has ended
      * @throws IOException if the socket or the descriptor is closed
      */
     public ServedProcess serve(Uffd uffd, UffdSocket peer, List<RemoteMapping> mappings) throws IOException {
+        PeerCredentials who;
+        int pidfd;
         try {
-            refuseThisProcess(peer.peer().pid());
-            return serve(uffd, peer.peerPidfd(), "process " + peer.peer().pid(), mappings);
+            who = peer.peer();
+            refuseThisProcess(who.pid());
+            pidfd = peer.peerPidfd();
         } catch (IOException | RuntimeException e) {
-            uffd.close();
+            refuse(uffd, mappings, e);
             throw e;
         }
+        return serve(uffd, pidfd, "process " + who.pid(), mappings);
     }
 
     /**
@@ -73,22 +79,41 @@ public final class RemotePager implements AutoCloseable {
      * @param pid the process, which must not end before the return: its number could be another's then
      * @param mappings what belongs where; they do not overlap
      * @return the process as it is served
-     * @throws UffdException ESRCH: there is no such process
+     * @throws UffdException ESRCH: there is no such process; else it cannot be watched, and its missing pages are what the
+     *     {@link LoadFailurePolicy} says
      * @throws IOException if the descriptor is closed
      */
     public ServedProcess serve(Uffd uffd, long pid, List<RemoteMapping> mappings) throws IOException {
+        int pidfd;
         try {
             refuseThisProcess(pid);
-            int pidfd = Native.pidfdOpen(pid);
+            pidfd = Native.pidfdOpen(pid);
             if (pidfd < 0) {
                 throw new UffdException("serve", -pidfd, "process "
                         + pid, "it has ended, or the kernel has no pidfd_open (5.3)");
             }
-            return serve(uffd, pidfd, "process " + pid, mappings);
         } catch (IOException | RuntimeException e) {
-            uffd.close();
+            refuse(uffd, mappings, e);
             throw e;
         }
+        return serve(uffd, pidfd, "process " + pid, mappings);
+    }
+
+    /** A process that cannot be watched may be there all the same: its missing pages must not become zeros. */
+    private void refuse(Uffd uffd, List<RemoteMapping> mappings, Exception why) throws IOException {
+        if (why instanceof IllegalArgumentException || why instanceof UffdException e && e.errno() == Abi.ESRCH) {
+            uffd.close();
+            return;
+        }
+        try {
+            new ServedProcess(this, uffd, -1, "a process that cannot be watched", states(mappings)).refuse();
+        } catch (IOException | RuntimeException e) {
+            why.addSuppressed(e);
+        }
+    }
+
+    private static List<PageStates> states(List<RemoteMapping> mappings) {
+        return mappings.stream().map(PageStates::new).toList();
     }
 
     private static void refuseThisProcess(long pid) {
@@ -102,7 +127,7 @@ public final class RemotePager implements AutoCloseable {
      * Serves a descriptor; without a pidfd (-1) the end of its process is noticed later. Takes over both, also when it throws.
      */
     ServedProcess serve(Uffd uffd, int pidfd, String name, List<RemoteMapping> mappings) throws IOException {
-        return add(new ServedProcess(this, uffd, pidfd, name, mappings.stream().map(PageStates::new).toList()));
+        return add(new ServedProcess(this, uffd, pidfd, name, states(mappings)));
     }
 
     /** Starts it, unless the pager is closed. */

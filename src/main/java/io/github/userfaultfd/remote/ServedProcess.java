@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.userfaultfd.remote;
 
+import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.Uffd;
 import io.github.userfaultfd.UffdException;
 import io.github.userfaultfd.internal.Abi;
@@ -16,6 +17,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +28,8 @@ import org.jspecify.annotations.Nullable;
 public final class ServedProcess implements AutoCloseable {
     static final System.Logger LOG = System.getLogger("io.github.userfaultfd");
     private static final long TICK_NANOS = 200_000_000;
+    private static final long DEATH_NANOS = 1_000_000_000;
+    private static final long DEATH_PAUSE_NANOS = 200_000;
 
     private final RemotePager pager;
     private final String name;
@@ -55,7 +59,7 @@ public final class ServedProcess implements AutoCloseable {
         this.name = name;
         options = pager.options;
         try {
-            table = new PageTable(mappings);
+            table = new PageTable(mappings, uffd.enabledFeatures().contains(Feature.EVENT_UNMAP));
             int result = Native.nonBlocking(uffd.fd());
             if (result < 0) {
                 throw new UffdException("serve", -result, name);
@@ -228,10 +232,23 @@ public final class ServedProcess implements AutoCloseable {
         }
     }
 
-    /** {@return whether its pidfd tells that the process has ended} The thread of the event loop. */
+    /** {@return whether its pidfd tells that the process has ended} */
     boolean isGone() {
-        int ready = pidfd < 0 ? 0 : Native.pollOrEnd(uffd.fd(), pidfd, 0);
-        return ready > 0 && (ready & 2) != 0;
+        synchronized (released) {
+            int ready = pidfd < 0 || released.get() ? 0 : Native.pollOrEnd(uffd.fd(), pidfd, 0);
+            return ready > 0 && (ready & 2) != 0;
+        }
+    }
+
+    /**
+     * After a SIGKILL: a thread of the process that is in a system call may go on for a moment, and without the descriptor would
+     * find zeros.
+     */
+    void awaitDeath() {
+        long end = System.nanoTime() + DEATH_NANOS;
+        while (!dead && !isGone() && System.nanoTime() < end) {
+            LockSupport.parkNanos(DEATH_PAUSE_NANOS);
+        }
     }
 
     boolean hasPidfd() {

@@ -61,14 +61,19 @@ public final class UffdListener implements AutoCloseable {
     }
 
     /**
-     * Closes the socket, after ending calls that wait, and deletes its file, if that is still its own; a second close does nothing.
+     * Deletes the socket's file, if that is still its own, and closes the socket, after ending calls that wait; a second close does nothing.
      *
      * @throws IOException if the file cannot be deleted
      */
     @Override
     public void close() throws IOException {
-        if (socket.close() && path != null && key != null && key.equals(keyOf(path))) {
-            Files.deleteIfExists(path);
+        // While the socket is open, no other file has its number.
+        try {
+            if (socket.isOpen() && path != null && key != null && key.equals(keyOf(path))) {
+                Files.deleteIfExists(path);
+            }
+        } finally {
+            socket.close();
         }
     }
 

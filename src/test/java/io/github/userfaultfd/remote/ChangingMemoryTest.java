@@ -219,4 +219,29 @@ class ChangingMemoryTest {
             assertTrue(served.failure().isEmpty());
         }
     }
+
+    /** Nothing is loaded for what is not mapped any more, and nothing old comes to what is new. */
+    @Test
+    void whatHadMovedShrinksAndGrowsAndIsMovedOver() throws Exception {
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).faultAround(8 * PAGE).start();
+                ServedProcess served = start("shrinks", PAGES, pager)) {
+            assertSays("unmapped");
+            served.finish();
+            // But for page 1, which was there, 6 and 10 that others took the place of, and 5 that are unmapped and were loaded before.
+            assertEquals(PAGES - 1 - 6 - 10, served.stats().pages());
+            tellToGoOn();
+            assertRight();
+            assertTrue(served.failure().isEmpty());
+        }
+    }
+
+    /** Its fault is at an address that is nobody's any more, and no reason to end the process. Linux 5.13 tells. */
+    @Test
+    void whoWaitsForAPageThatMovesAwayLooksAgain() throws Exception {
+        Needs.features(Feature.MINOR_SHMEM);
+        try (RemotePager pager = RemotePager.of(ChangingMemoryTest::fill).start(); ServedProcess served = start("is_late", PAGES, pager)) {
+            assertRight();
+            assertTrue(served.failure().isEmpty());
+        }
+    }
 }

@@ -100,7 +100,7 @@ public final class RemotePager implements AutoCloseable {
     }
 
     /** A process that cannot be watched may be there all the same: its missing pages must not become zeros. */
-    private void refuse(Uffd uffd, List<RemoteMapping> mappings, Exception why) throws IOException {
+    private void refuse(Uffd uffd, List<RemoteMapping> mappings, Exception why) {
         if (why instanceof IllegalArgumentException || why instanceof UffdException e && e.errno() == Abi.ESRCH) {
             uffd.close();
             return;

@@ -19,11 +19,13 @@ import io.github.userfaultfd.support.Needs;
 import io.github.userfaultfd.support.Soon;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
@@ -127,6 +129,21 @@ class RemotePagerTest {
     private void assertPattern(int page) throws IOException {
         region.fetch(page * PAGE, PAGE);
         assertEquals(LoadFailurePolicy.PATTERN, region.asByteBuffer(page * PAGE, 8).getLong(0));
+    }
+
+    /** It may be there all the same, and zeros would be wrong. */
+    @Test
+    void theMissingPagesOfAProcessThatCannotBeWatchedAreWhatThePolicySays() throws Exception {
+        String name = "closed-" + System.nanoTime();
+        try (UffdListener listener = UffdSocket.listenAbstract(name);
+                RemotePager pager = RemotePager.of(RemotePagerTest::fill).onFailure(LoadFailurePolicy.FILL).start()) {
+            UffdSocket client = UffdSocket.connectAbstract(name, Duration.ofSeconds(10));
+            client.close();
+            assertThrows(ClosedChannelException.class, () -> pager.serve(uffd, client,
+                    List.of(new RemoteMapping(region.address(), region.size(), OFFSET, PAGE))));
+            assertPattern(3);
+            assertEquals(Set.of(), pager.served(), listener::toString);
+        }
     }
 
     @Test

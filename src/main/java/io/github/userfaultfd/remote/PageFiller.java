@@ -238,13 +238,14 @@ final class PageFiller {
     }
 
     /**
-     * Whether a fault's page is registered no more, or an event is unread that may tell of it: it was moved before the fault was read,
-     * or has come there. The ioctl fills nothing of private memory, and of shared memory only what is there. Before Linux 5.13 it does
-     * not tell.
+     * Whether a fault's page is registered no more, is there, or an event is unread that may tell of it: it was moved before the fault
+     * was read, or has come there. The ioctl fills nothing of private memory, and maps of shared memory what is there. Before Linux 5.13
+     * it does not tell.
      */
     private boolean isOver(long address) throws IOException {
         try {
-            return uffd.tryContinueRange(address & -Ranges.PAGE, Ranges.PAGE) == Uffd.AGAIN;
+            uffd.tryContinueRange(address & -Ranges.PAGE, Ranges.PAGE);
+            return true;
         } catch (UffdException e) {
             if (e.errno() == Abi.ESRCH) {
                 throw e;

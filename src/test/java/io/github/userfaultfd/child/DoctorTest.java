@@ -10,6 +10,7 @@ import io.github.userfaultfd.Feature;
 import io.github.userfaultfd.Ioctl;
 import io.github.userfaultfd.cli.Main;
 import io.github.userfaultfd.conformance.HugePages;
+import io.github.userfaultfd.internal.Tracing;
 import io.github.userfaultfd.support.ChildJvm;
 import io.github.userfaultfd.support.Mounts;
 import io.github.userfaultfd.support.Needs;
@@ -102,6 +103,8 @@ class DoctorTest {
             if (each == Feature.PAGEFAULT_FLAG_WP && !Needs.system().writeProtects() && Needs.system().features().contains(each)) {
                 assertEquals("- PAGEFAULT_FLAG_WP: the kernel says it has it, but a protected page can be written"
                         + " | remedy: another kernel", line);
+            } else if (each == Feature.EVENT_FORK && Tracing.here() != Tracing.ALLOWED) {
+                assertEquals("+ EVENT_FORK: Linux " + each.since() + "; needs CAP_SYS_PTRACE", line);
             } else {
                 assertTold(Needs.system().features().contains(each), each.since(), "missing; [^|]+", line);
             }

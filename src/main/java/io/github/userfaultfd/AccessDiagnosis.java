@@ -5,8 +5,6 @@ import io.github.userfaultfd.internal.Abi;
 import io.github.userfaultfd.internal.Errno;
 import io.github.userfaultfd.internal.ProcFiles;
 import io.github.userfaultfd.internal.Tracing;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -15,8 +13,6 @@ final class AccessDiagnosis {
     static final String SETTING = "/proc/sys/vm/unprivileged_userfaultfd";
     /** What everybody may, and what holds before Linux 5.2, which has no such setting. */
     private static final String ALLOWED = "1";
-    /** A systemd service with ProcSubset=pid does not see it. */
-    private static final String SETTINGS = "/proc/sys/vm";
     private static final String GIVE_DEVICE = "docker run --device=/dev/userfaultfd, or the like";
     private static final String PROFILE = "a profile that allows userfaultfd, or give the container /dev/userfaultfd";
 
@@ -68,7 +64,7 @@ final class AccessDiagnosis {
 
     /** The kernel itself says EPERM only to callers that want kernel faults too, fs/userfaultfd.c. */
     private static String notPermitted(boolean userModeOnly) {
-        String setting = ProcFiles.line(SETTING).orElse(Files.isDirectory(Path.of(SETTINGS)) ? ALLOWED
+        String setting = ProcFiles.line(SETTING).orElse(ProcFiles.hasSettings() ? ALLOWED
                 : "0 unless somebody changed it, which cannot be seen without /proc/sys");
         boolean filtered = ProcFiles.statusHex("Seccomp") != 0;
         return notPermitted(userModeOnly, Tracing.here(), setting, filtered);

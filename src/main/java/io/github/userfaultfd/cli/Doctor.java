@@ -129,7 +129,7 @@ final class Doctor {
         return List.of(Finding.info("user", System.getProperty("user.name") + ", effective uid " + user),
                 Finding.info("CAP_SYS_PTRACE", Tracing.here()), Finding.info("seccomp", seccomp),
                 Finding.info("vm.unprivileged_userfaultfd", ProcFiles.line("/proc/sys/vm/unprivileged_userfaultfd")
-                        .orElse(Files.isDirectory(Path.of("/proc/sys/vm")) ? "the kernel does not have the setting"
+                        .orElse(ProcFiles.hasSettings() ? "the kernel does not have the setting"
                                 : "not known: there is no /proc/sys here")));
     }
 

@@ -19,6 +19,11 @@ public final class ProcFiles {
         return Files.readAllLines(Path.of(path), StandardCharsets.ISO_8859_1);
     }
 
+    /** {@return whether the kernel's settings can be looked at} A systemd service with ProcSubset=pid, for one, cannot. */
+    public static boolean hasSettings() {
+        return Files.isDirectory(Path.of("/proc/sys/vm"));
+    }
+
     /** {@return the first line of a file} */
     public static Optional<String> line(String path) {
         try {

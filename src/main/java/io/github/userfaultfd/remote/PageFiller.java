@@ -242,7 +242,7 @@ final class PageFiller {
      * was read, or has come there. The ioctl fills nothing of private memory, and maps of shared memory what is there. Before Linux 5.13
      * it does not tell.
      */
-    private boolean isOver(long address) throws IOException {
+    private boolean isStale(long address) throws IOException {
         try {
             uffd.tryContinueRange(address & -Ranges.PAGE, Ranges.PAGE);
             return true;
@@ -256,7 +256,7 @@ final class PageFiller {
 
     /** A fault that no mapping has: whoever waits for it does so for ever, unless its process is ended. */
     void outside(long address) throws IOException {
-        if (isOver(address)) {
+        if (isStale(address)) {
             uffd.wake(address & -Ranges.PAGE, Ranges.PAGE);
             return;
         }

@@ -61,7 +61,8 @@ public final class UffdListener implements AutoCloseable {
     }
 
     /**
-     * Deletes the socket's file, if that is still its own, and closes the socket, after ending calls that wait; a second close does nothing.
+     * Deletes the socket's file, if that is still its own, and closes the socket, after ending calls that wait; a second close does
+     * nothing.
      *
      * @throws IOException if the file cannot be deleted
      */

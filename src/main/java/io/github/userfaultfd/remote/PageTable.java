@@ -22,17 +22,11 @@ import org.jspecify.annotations.Nullable;
 final class PageTable {
     private final ConcurrentSkipListMap<Long, Part> byAddress = new ConcurrentSkipListMap<>();
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
-
-    private final boolean unmapsAreTold;
-    /**
-     * Ranges, start and end, that are known to be unmapped, of which the kernel has not told yet. It tells after it has done it, when
-     * something else may have come to these addresses, and of that before.
-     */
-    private List<long[]> owed = new ArrayList<>();
+    private final LateUnmaps late;
 
     /** The second argument says whether the kernel tells of unmapped memory. */
     PageTable(List<PageStates> mappings, boolean unmapsAreTold) {
-        this.unmapsAreTold = unmapsAreTold;
+        late = new LateUnmaps(unmapsAreTold);
         if (mappings.isEmpty()) {
             throw new IllegalArgumentException("there is no mapping to serve");
         }
@@ -119,27 +113,21 @@ final class PageTable {
         for (Part each : within(from, from + length)) {
             arrived.add(each.copy(to + (each.address() - from), true));
         }
-        within(to, to + length).forEach(this::owesUnlessTold);
+        within(to, to + length).forEach(this::expectUnlessTold);
         cut(to, to + length);
         arrived.forEach(each -> put(new Part(each, 0, each.pages())));
         cut(from, from + length);
-        owes(from, from + length);
+        late.expect(from, from + length);
     }
 
     /** What was here has gone without a word so far: it was not the move that took it away. */
-    private void owesUnlessTold(Part part) {
+    private void expectUnlessTold(Part part) {
         BitSet told = part.states.unmapped;
         for (int from = told.nextClearBit(part.from); from < part.to;) {
             int next = told.nextSetBit(from);
             int to = next < 0 ? part.to : Math.min(next, part.to);
-            owes(part.states.address(from), part.states.address(to));
+            late.expect(part.states.address(from), part.states.address(to));
             from = told.nextClearBit(to);
-        }
-    }
-
-    private void owes(long start, long end) {
-        if (unmapsAreTold) {
-            owed.add(new long[] {start, end});
         }
     }
 
@@ -149,30 +137,9 @@ final class PageTable {
      * @return the parts that this is new of; what came to the other addresses since is still there
      */
     List<Part> unmapped(long start, long end) {
-        List<long[]> news = List.of(new long[] {start, end});
-        List<long[]> stillOwed = new ArrayList<>();
-        for (long[] each : owed) {
-            List<long[]> left = List.of(each);
-            for (long[] range : news) {
-                left = without(left, range);
-            }
-            news = without(news, each);
-            stillOwed.addAll(left);
-        }
-        owed = stillOwed;
-        List<Part> parts = news.stream().flatMap(each -> within(each[0], each[1]).stream()).toList();
+        List<Part> parts = late.news(start, end).stream().flatMap(each -> within(each[0], each[1]).stream()).toList();
         parts.forEach(each -> each.states.unmapped.set(each.from, each.to));
         return parts;
-    }
-
-    private static List<long[]> without(List<long[]> ranges, long[] gone) {
-        List<long[]> left = new ArrayList<>();
-        for (long[] each : ranges) {
-            left.add(new long[] {each[0], Math.min(each[1], gone[0])});
-            left.add(new long[] {Math.max(each[0], gone[1]), each[1]});
-        }
-        left.removeIf(each -> each[0] >= each[1]);
-        return left;
     }
 
     /** What lies before and behind the range stays. */
